@@ -1,0 +1,33 @@
+"""Load TensorFlow and Keras without their start-up log lines.
+
+Every module that needs TensorFlow imports `keras` and `tf` from here.
+"""
+
+import contextlib
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextlib.contextmanager
+def _native_stderr_closed():
+    """Send file descriptor 2 to nowhere: TensorFlow logs a few lines there before any log level applies."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+with _native_stderr_closed():
+    import keras
+    import tensorflow as tf
+
+# Every network here compiles its own training step; TensorFlow would warn that a function is traced often.
+tf.get_logger().setLevel("ERROR")
+
+__all__ = ["keras", "tf"]
