@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tl_helpers import models, training
+from tl_helpers.backend import keras
+
+
+def linear(seed=0):
+    initial = keras.initializers.GlorotUniform(seed=seed)
+    return keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_initializer=initial)])
+
+
+@pytest.fixture
+def points():
+    generator = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    return generator.normal(size=(60, 5)).astype("float32") + 2 * np.eye(5, dtype="float32")[labels], labels
+
+
+@given(count=st.integers(1, 50), batch=st.integers(1, 60), steps=st.integers(1, 40), seed=st.integers(0, 5))
+def test_every_example_comes_as_often_as_any_other(count, batch, steps, seed):
+    rows = training.batch_rows(count, batch, steps, seed)
+    assert rows.shape == (steps, min(batch, count))
+    times = np.bincount(rows.ravel(), minlength=count)
+    assert times.max() - times.min() <= 1
+
+
+def test_the_order_is_fixed_by_the_seed():
+    assert (training.batch_rows(40, 8, 10, 1) == training.batch_rows(40, 8, 10, 1)).all()
+    assert (training.batch_rows(40, 8, 10, 1) != training.batch_rows(40, 8, 10, 2)).any()
+
+
+def test_does_the_same_as_keras(points):
+    inputs, labels = points
+    ours, theirs = linear(), linear()
+    history = training.fit(ours, inputs, labels, steps=6, learning_rate=0.01, batch_size=60, points=6)
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, 6)
+    theirs.compile(keras.optimizers.Adam(schedule), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    record = theirs.fit(inputs, labels, batch_size=60, epochs=6, verbose=0, shuffle=False)
+    np.testing.assert_allclose(history.loss, record.history["loss"], rtol=1e-5)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_going_on_with_the_optimizer_equals_one_long_run(points):
+    inputs, labels = points
+    whole, parts = linear(), linear()
+    long, optimizer = keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.01)
+    training.fit(whole, inputs, labels, steps=6, learning_rate=0.01, batch_size=60, optimizer=long)
+    for _ in range(2):
+        training.fit(parts, inputs, labels, steps=3, learning_rate=0.01, batch_size=60, optimizer=optimizer)
+    for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_frozen_weights_stay_bit_equal(points):
+    inputs, labels = points
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, name="a"), keras.layers.Dense(3, name="b")])
+    models.freeze(model, 1)
+    before = model.get_weights()
+    training.fit(model, inputs, labels, steps=20, learning_rate=0.1)
+    after = model.get_weights()
+    assert np.array_equal(before[0], after[0])
+    assert not np.array_equal(before[2], after[2])
+
+
+def test_validation_is_scored_at_every_point(points):
+    inputs, labels = points
+    model = linear()
+    history = training.fit(model, inputs, labels, steps=30, learning_rate=0.1, validation=(inputs, labels), points=3)
+    assert history.steps == (10, 20, 30)
+    assert len(history.loss) == len(history.validation_accuracy) == 3
+    assert history.validation_accuracy[-1] == np.mean(models.outputs(model, inputs).argmax(1) == labels)
+
+
+def test_a_progress_bar_on_request(points, capsys):
+    inputs, labels = points
+    training.fit(linear(), inputs, labels, steps=4, learning_rate=0.1, progress="head")
+    assert "head: 100%" in capsys.readouterr().out
+    training.fit(linear(), inputs, labels, steps=4, learning_rate=0.1)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_loss_that_leaves_the_finite_numbers_stops_the_run(points):
+    inputs, labels = points
+    with pytest.raises(training.TrainingError, match=r"loss is (nan|inf).*Lower the learning rate"):
+        training.fit(linear(), inputs * 1e30, labels, steps=50, learning_rate=1e9)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.array([0, 1])}, "60 inputs and 2 labels"),
+        ({"labels": np.arange(60) % 4}, "labels run from 0 to 3, but the network has 3 outputs"),
+        ({"labels": np.arange(60) % 3 - 1}, "labels run from -1"),
+        ({"steps": 0}, "steps ≥ 1"),
+        ({"learning_rate": -1}, "learning_rate > 0"),
+        ({"learning_rate": float("nan")}, "learning_rate > 0"),
+    ],
+)
+def test_wrong_use_is_explained(points, change, message):
+    call = {"inputs": points[0], "labels": points[1], "steps": 5, "learning_rate": 0.1} | change
+    with pytest.raises(training.TrainingError, match=message):
+        training.fit(linear(), call.pop("inputs"), call.pop("labels"), **call)
+
+
+def test_a_wholly_frozen_network_has_nothing_to_train(points):
+    model = models.freeze(linear(), 1)
+    with pytest.raises(training.TrainingError, match="Every layer is frozen"):
+        training.fit(model, *points, steps=1, learning_rate=0.1)

@@ -1,0 +1,189 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tl_helpers import data, models, training, transfer
+from tl_helpers.backend import keras
+
+QUICK = {"steps": 12, "batch_size": 16, "points": 2}
+
+
+@pytest.fixture(scope="module")
+def split():
+    """A small task with structure: a bright square in one of three places, 30 images a class."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 30)
+    images = generator.integers(0, 90, (90, 32, 32), dtype=np.uint8)
+    for i, label in enumerate(labels):
+        images[i, 4:12, 2 + 10 * label : 10 + 10 * label] += 120
+    return data.few_shot(data.from_arrays(images, labels, name="squares"), per_class=8, seed=0)
+
+
+@pytest.fixture(scope="module")
+def source():
+    return models.source_cnn(7)
+
+
+def weights(model, *names):
+    return [w for name in names for w in model.get_layer(name).get_weights()]
+
+
+def equal(a, b):
+    return len(a) == len(b) and all(np.array_equal(u, v) for u, v in zip(a, b, strict=True))
+
+
+CALLS = {
+    "feature extraction": lambda source, split, **k: transfer.feature_extraction(source, split, **k),
+    "parameter transfer": lambda source, split, **k: transfer.parameter_transfer(source, split, **k),
+    "from scratch": lambda source, split, **k: transfer.from_scratch(split, **k),
+}
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_every_method_has_one_call_shape_and_one_result(method, source, split):
+    result = CALLS[method](source, split, learning_rate=1e-3, **QUICK)
+    assert result.method == method
+    assert result.history.steps == (6, 12)
+    assert result.validation_accuracy == result.history.validation_accuracy[-1]
+    assert result.validation_accuracy == result.evaluate(split.validation).accuracy
+    assert result.trainable_parameters == {"feature extraction": 3075}.get(method, 56_320 + 3075)
+    assert models.parameter_table(result.model).trainable.sum() == result.trainable_parameters
+    assert result.seconds > 0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.seconds = 0
+    with pytest.raises(TypeError):
+        result.settings["seed"] = 1
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_every_method_learns(method, source, split):
+    result = CALLS[method](source, split, learning_rate=1e-3, steps=80, batch_size=24)
+    assert result.evaluate(split.test).accuracy > 0.9
+
+
+@pytest.mark.parametrize(("copy", "freeze"), [(0, 0), (1, 0), (2, 1), (3, 2), (3, 3)])
+def test_copied_layers_start_from_the_source_and_frozen_ones_stay(copy, freeze, source, split):
+    before = source.get_weights()
+    start = transfer.target_network(source, classes=3, copy=copy, seed=5)
+    result = transfer.parameter_transfer(source, split, copy=copy, freeze=freeze, seed=5, **QUICK)
+    for i, name in enumerate(("conv1", "conv2", "conv3")):
+        assert equal(weights(start, name), weights(source, name)) == (i < copy)
+        assert equal(weights(result.model, name), weights(start, name)) == (i < freeze)
+    assert not equal(weights(result.model, "head"), weights(start, "head"))
+    assert equal(before, source.get_weights())
+
+
+def test_feature_extraction_leaves_the_trunk_bit_equal(source, split):
+    result = transfer.feature_extraction(source, split, **QUICK)
+    trunk = ("conv1", "conv2", "conv3")
+    assert equal(weights(result.model, *trunk), weights(source, *trunk))
+
+
+def test_random_features_are_the_same_call_with_other_weights(source, split):
+    result = transfer.feature_extraction(source, split, initialisation="random", seed=3, **QUICK)
+    fresh = transfer.target_network(source, classes=3, seed=3)
+    assert not equal(weights(result.model, "conv1"), weights(source, "conv1"))
+    assert equal(weights(result.model, "conv1"), weights(fresh, "conv1"))
+
+
+def test_arms_of_one_seed_start_from_the_same_head(source):
+    heads = [
+        weights(transfer.target_network(source, classes=3, head=(8,), seed=4, **settings), "hidden1", "head")
+        for settings in ({"initialisation": "random"}, {"copy": 3}, {"copy": 3, "standardise": True})
+    ]
+    assert equal(heads[0], heads[1])
+    assert equal(heads[0], heads[2])
+    assert heads[0][0].any()
+
+
+def test_standardisation_uses_training_images_only(source, split):
+    result = transfer.feature_extraction(source, split, **QUICK)
+    features = models.outputs(models.features_at(source, "conv3"), split.train.images).reshape(len(split.train), -1)
+    layer = result.model.get_layer("standardise")
+    np.testing.assert_allclose(np.ravel(layer.mean), features.mean(0), atol=1e-4)
+    others = dataclasses.replace(split, validation=split.test, test=split.validation)
+    again = transfer.feature_extraction(source, others, **QUICK)
+    assert equal(layer.get_weights(), weights(again.model, "standardise"))
+
+
+def test_a_feature_that_hardly_varies_is_not_blown_up(source, split):
+    result = transfer.feature_extraction(source, split, **QUICK)
+    features = models.outputs(models.features_at(source, "conv3"), split.train.images).reshape(len(split.train), -1)
+    assert (features.std(0) == 0).any()
+    divisor = np.sqrt(np.ravel(result.model.get_layer("standardise").variance))
+    np.testing.assert_allclose(divisor, np.sqrt(features.var(0) + features.var(0).mean()), rtol=1e-3)
+    blank = dataclasses.replace(split.train, images=np.zeros_like(split.train.images))
+    constant = dataclasses.replace(split, train=blank)
+    model = transfer.feature_extraction(source, constant, **QUICK).model
+    assert np.isfinite(models.outputs(model, blank.images)).all()
+
+
+def test_training_does_not_see_validation_or_test(source, split):
+    blank = dataclasses.replace(split.test, images=np.zeros_like(split.test.images))
+    hidden = dataclasses.replace(split, validation=blank, test=blank)
+    for call in CALLS.values():
+        one, other = call(source, split, **QUICK), call(source, hidden, **QUICK)
+        assert equal(one.model.get_weights(), other.model.get_weights())
+
+
+def test_the_cached_prefix_gives_what_the_whole_network_gives(source, split):
+    result = transfer.parameter_transfer(source, split, copy=2, freeze=2, steps=4, batch_size=8, points=1)
+    model = models.freeze(transfer.target_network(source, classes=3, copy=2), 2)
+    training.fit(model, split.train.images, split.train.labels, steps=4, batch_size=8, points=1, learning_rate=1e-3)
+    for a, b in zip(result.model.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_the_same_call_gives_the_same_numbers(source, split):
+    one, two = (transfer.from_scratch(split, seed=2, **QUICK) for _ in range(2))
+    assert one.history.loss == pytest.approx(two.history.loss, rel=1e-6)
+
+
+def test_the_head_can_be_deeper_and_the_cut_elsewhere(source, split):
+    deep = transfer.feature_extraction(source, split, head=(16, 8), layer="dense", **QUICK)
+    assert deep.trainable_parameters == 64 * 16 + 16 + 16 * 8 + 8 + 8 * 3 + 3
+    pixels = transfer.feature_extraction(source, split, layer="rescale", standardise=False, **QUICK)
+    assert pixels.trainable_parameters == 32 * 32 * 3 * 3 + 3
+
+
+def test_a_network_of_ones_own_is_a_source_too(split):
+    layers = keras.layers
+    own = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 5, name="c"),
+            layers.GlobalMaxPooling2D(name="g"),
+        ]
+    )
+    assert transfer.feature_extraction(own, split, layer="g", **QUICK).trainable_parameters == 4 * 3 + 3
+
+
+def test_evaluate_counts_by_class(source, split):
+    result = transfer.feature_extraction(source, split, **QUICK)
+    score = result.evaluate(split.test)
+    assert score.confusion.sum() == len(split.test)
+    assert score.accuracy == pytest.approx(np.trace(score.confusion) / len(split.test))
+    for label in range(3):
+        rows = split.test.labels == label
+        assert score.per_class_accuracy[label] == pytest.approx(np.mean(score.predictions[rows] == label))
+        assert score.confusion[label].tolist() == np.bincount(score.predictions[rows], minlength=3).tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s, d: transfer.parameter_transfer(s, d, copy=1, freeze=2), "only copied layers can be frozen"),
+        (lambda s, d: transfer.parameter_transfer(s, d, copy=4), "3 layers with weights; give 0 to 3"),
+        (lambda s, d: transfer.parameter_transfer(s, d, copy=-1), "give 0 to 3"),
+        (lambda s, d: transfer.feature_extraction(s, d, layer="conv4"), "no layer 'conv4'"),
+        (lambda s, d: transfer.feature_extraction(s, d, initialisation="zeros"), "'source' or 'random'"),
+        (lambda s, d: transfer.from_scratch(d, steps=0), "steps ≥ 1"),
+        (lambda s, d: transfer.from_scratch(d, learning_rate=0), "learning_rate > 0"),
+        (lambda s, d: transfer.evaluate(s, d.test), "10 outputs.*3 classes"),
+    ],
+)
+def test_wrong_use_is_explained(call, message, source, split):
+    with pytest.raises(ValueError, match=message):
+        call(source, split)

@@ -1,0 +1,347 @@
+"""The methods of transfer and their baselines: one call shape, one immutable result.
+
+Taught in: chapter 4 (Worked example).
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from tl_helpers import models, training
+from tl_helpers.backend import keras
+
+
+class TransferError(ValueError):
+    """The settings of a transfer make no sense together."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a network did on one data set.
+
+    Attributes
+    ----------
+    accuracy : float
+        Share of images classified rightly.
+    per_class_accuracy : ndarray, shape (classes,), float64
+        The same for the images of each class; NaN for a class without images.
+    confusion : ndarray, shape (classes, classes), int64
+        Row: true class, column: predicted class.
+    predictions : ndarray, shape (N,), int64
+        Predicted class of each image.
+    """
+
+    accuracy: float
+    per_class_accuracy: np.ndarray
+    confusion: np.ndarray
+    predictions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Result:
+    """A network adapted to a target task, and what it cost. Fitting never sees the test set.
+
+    Attributes
+    ----------
+    method : str
+    model : keras.Model
+        Images ``(N, 32, 32, 3)``, 0 to 255, to logits ``(N, classes)``.
+    history : training.History
+    validation_accuracy : float
+        After the last step.
+    trainable_parameters : int
+        Numbers that a training step updates.
+    seconds : float
+        Wall-clock time of the forward pass through the frozen part and of all training steps.
+    settings : mapping
+        Every argument of the call but the source and the data.
+    """
+
+    method: str
+    model: keras.Model
+    history: training.History
+    validation_accuracy: float
+    trainable_parameters: int
+    seconds: float
+    settings: Mapping
+
+    def evaluate(self, dataset):
+        """Score the network on a data set: `evaluate`."""
+        return evaluate(self.model, dataset)
+
+
+def evaluate(model, dataset):
+    """Score a network on a data set.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Images to logits.
+    dataset : data.Dataset
+        For a final number: the test part of a split, once.
+
+    Returns
+    -------
+    Score
+
+    Raises
+    ------
+    TransferError
+        If the network has another number of classes.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    classes = len(dataset.class_names)
+    if model.outputs[0].shape[-1] != classes:
+        raise TransferError(
+            f"The network has {model.outputs[0].shape[-1]} outputs, but {dataset.name!r} has {classes} classes."
+        )
+    predictions = models.outputs(model, dataset.images).argmax(1)
+    confusion = np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
+    counts = confusion.sum(1)
+    per_class = np.full(classes, np.nan)
+    np.divide(np.diag(confusion), counts, out=per_class, where=counts > 0)
+    return Score(float(np.mean(predictions == dataset.labels)), per_class, confusion, predictions)
+
+
+def feature_extraction(source, split, *, layer="conv3", head=(), initialisation="source", standardise=True, **budget):
+    """Train a new head on the frozen features of a source network.
+
+    Parameters
+    ----------
+    source : keras.Model
+        A chain of layers, for instance `models.pretrained()`.
+    split : data.Split
+        Its ``train`` part trains, its ``validation`` part is scored on the way, its ``test`` part is not touched.
+    layer : str
+        The last layer that is kept. ``"rescale"`` keeps none: the head then sees pixels, and a linear head is logistic
+        regression.
+    head : tuple of int
+        Widths of the hidden dense layers before the output layer; ``()`` is a linear head.
+    initialisation : {"source", "random"}
+        ``"random"`` keeps the architecture and draws new weights: the random-feature control.
+    standardise : bool
+        Shift and scale the features by their mean and variance over the training images, and only those: (f − μ) /
+        √(σ² + ε), where ε is the mean of all features' variances.
+    **budget
+        ``learning_rate=1e-3``, ``steps=200``, ``batch_size=32``, ``seed=0``, ``points=20``, ``progress=False``; see
+        `training.fit`. The seed decides new weights and the order of the images.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    TransferError, ModelError, TrainingError
+        If a setting makes no sense.
+
+    References
+    ----------
+    Donahue et al. (2014), DeCAF; Sharif Razavian et al. (2014). Taught in: chapter 4 (Worked example).
+    """
+    depth = _trunk_depth(source, layer)
+    shape = {"layer": layer, "head": head, "copy": depth, "freeze": depth, "standardise": standardise}
+    return _adapt("feature extraction", source, split, initialisation=initialisation, **shape, **budget)
+
+
+def parameter_transfer(source, split, *, copy=3, freeze=0, layer="conv3", head=(), initialisation="source", **budget):
+    """Start the first layers from the source weights, freeze some of them, train the rest.
+
+    Parameters
+    ----------
+    source, split, layer, head, budget
+        As for `feature_extraction`.
+    copy : int
+        How many layers start from the source's weights, θ⁰_target = θ_source; the rest starts random.
+    freeze : int
+        How many of the copied layers never change.
+    initialisation : {"source", "random"}
+        ``"random"`` puts random weights where the source's would be copied: what freezing alone does.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    TransferError, ModelError, TrainingError
+        If a setting makes no sense.
+
+    References
+    ----------
+    Yosinski et al. (2014), section 2. Taught in: chapter 4 (Worked example).
+    """
+    shape = {"layer": layer, "head": head, "copy": copy, "freeze": freeze, "standardise": False}
+    return _adapt("parameter transfer", source, split, initialisation=initialisation, **shape, **budget)
+
+
+def from_scratch(split, *, architecture=None, layer="conv3", head=(), **budget):
+    """Train the same network without any source: the baseline that every transfer has to beat.
+
+    Parameters
+    ----------
+    split, layer, head, budget
+        As for `feature_extraction`.
+    architecture : keras.Model, optional
+        Network whose layers, not weights, are used; by default `models.source_cnn()`.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    TransferError, ModelError, TrainingError
+        If a setting makes no sense.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    network = architecture or models.source_cnn()
+    shape = {"layer": layer, "head": head, "copy": 0, "freeze": 0, "standardise": False}
+    return _adapt("from scratch", network, split, initialisation="random", **shape, **budget)
+
+
+def target_network(
+    source, *, classes, layer="conv3", head=(), copy=0, initialisation="source", standardise=False, seed=0
+):
+    """Build a target network: the source's layers up to a cut, and a new head.
+
+    Parameters
+    ----------
+    source, layer, head, copy, initialisation, seed
+        As for `parameter_transfer`.
+    classes : int
+        Outputs of the head.
+    standardise : bool
+        Put a layer that standardises the features between trunk and head; its statistics are still to be set.
+
+    Returns
+    -------
+    keras.Sequential
+        Images to logits. The output layer is named ``head`` and starts at zero: with few labels, a random start of a
+        thousand weights a class is noise that training never quite removes.
+
+    Raises
+    ------
+    TransferError, ModelError
+        If a setting makes no sense.
+    """
+    if initialisation not in ("source", "random"):
+        raise TransferError(f"initialisation is 'source' or 'random', found {initialisation!r}.")
+    kept = models.features_at(source, layer).layers
+    new = [] if len(kept[-1].output.shape) == 2 else [keras.layers.Flatten(name="features")]
+    new += [keras.layers.Normalization(name="standardise")] if standardise else []
+    new += [keras.layers.Dense(width, "relu", name=f"hidden{i}") for i, width in enumerate(head, 1)]
+    new += [keras.layers.Dense(classes, kernel_initializer="zeros", name="head")]
+    trunk = [type(old).from_config(old.get_config()) for old in kept[1:]]
+    image = keras.Input(source.inputs[0].shape[1:], name="image")
+    model = models.reseeded(keras.Sequential([image, *trunk, *new], name="target"), seed)
+    return models.copy_weights(source, model, copy) if initialisation == "source" else model
+
+
+def _adapt(
+    method,
+    source,
+    split,
+    *,
+    layer,
+    head,
+    copy,
+    freeze,
+    initialisation,
+    standardise,
+    learning_rate=1e-3,
+    steps=200,
+    batch_size=32,
+    seed=0,
+    points=20,
+    progress=False,
+):
+    """Build the target network, run its frozen part once, train the rest."""
+    settings = {k: v for k, v in locals().items() if k not in ("method", "source", "split", "progress")}
+    _check_depths(source, layer, copy, freeze)
+    model = target_network(
+        source,
+        classes=len(split.train.class_names),
+        layer=layer,
+        head=head,
+        copy=copy,
+        initialisation=initialisation,
+        standardise=standardise,
+        seed=seed,
+    )
+    models.freeze(model, freeze)
+    begin = time.perf_counter()
+    frozen, trained = _cut_at_first_trained(model, freeze)
+    run = models.compiled(frozen) if frozen else np.asarray
+    inputs, validation = run(split.train.images), run(split.validation.images)
+    seconds = time.perf_counter() - begin if frozen else 0.0
+    if standardise:
+        _set_statistics(model.get_layer("standardise"), inputs)
+    history = training.fit(
+        trained,
+        inputs,
+        split.train.labels,
+        steps=steps,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        seed=seed,
+        validation=(validation, split.validation.labels),
+        points=points,
+        progress=method if progress else None,
+    )
+    trainable = sum(int(np.prod(weight.shape)) for weight in trained.trainable_variables)
+    accuracy = history.validation_accuracy[-1]
+    seconds += history.seconds
+    return Result(method, model, history, accuracy, trainable, seconds, MappingProxyType(settings))
+
+
+def _trunk_depth(source, layer):
+    return len(models.weight_layers(models.features_at(source, layer)))
+
+
+def _check_depths(source, layer, copy, freeze):
+    depth = _trunk_depth(source, layer)
+    if not 0 <= copy <= depth:
+        raise TransferError(
+            f"copy={copy}: up to {layer!r} the source has {depth} layers with weights; give 0 to {depth}."
+        )
+    if not 0 <= freeze <= copy:
+        raise TransferError(
+            f"freeze={freeze} with copy={copy}: only copied layers can be frozen. Lower freeze, or copy more layers."
+        )
+
+
+def _cut_at_first_trained(model, depth):
+    """Split a chain into the part before the first trained layer and the rest; both share the chain's layers."""
+    trained = {layer.name for layer in models.weight_layers(model)[depth:]}
+    cut = next(i for i, layer in enumerate(model.layers) if layer.name in trained)
+    while cut and isinstance(model.layers[cut - 1], keras.layers.Normalization):
+        cut -= 1
+    if depth == 0 and cut <= 1:
+        return None, model
+    shape = model.layers[cut].input.shape[1:]
+    return (
+        keras.Sequential([keras.Input(model.inputs[0].shape[1:]), *model.layers[:cut]]),
+        keras.Sequential([keras.Input(shape), *model.layers[cut:]]),
+    )
+
+
+def _set_statistics(layer, features):
+    """Set mean and variance from the training features; every variance is raised by the mean variance.
+
+    With a few images some features hardly vary, or not at all. Dividing by their tiny standard deviation would let
+    them outweigh all others in the first test image in which they do vary.
+    """
+    layer.adapt(features)
+    variance = layer.adapt_variance.numpy()
+    layer.adapt_variance.assign(variance + max(variance.mean(), np.finfo("float32").tiny))
+    layer.finalize_state()
