@@ -1,0 +1,180 @@
+"""The figures: what they show, how they are delivered, and what they leave alone."""
+
+import struct
+from types import SimpleNamespace
+
+import matplotlib
+import numpy as np
+import pytest
+
+from tl_helpers import plots
+
+PAIR = [("a", "b", True), ("a", "b", False), ("a", "b", False), ("a", "b", False)]
+SCORES = {"one": {1: [0.2, 0.4], 10: [0.7, 0.8]}, "two": {1: [0.3, 0.3], 10: [0.6, 0.9]}}
+HISTORY = SimpleNamespace(steps=(10, 20), loss=(2.0, 1.0), validation_accuracy=(0.3, 0.6))
+IMAGES = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+FIGURES = {
+    "image_grid": lambda: plots.image_grid(IMAGES, captions="abc"),
+    "timeline": lambda: plots.timeline(
+        [(1976, "ideas", "first"), (2014, "vision", "second"), (2014, "vision", "third")]
+    ),
+    "three_phases": plots.three_phases,
+    "domain_and_task": lambda: plots.domain_and_task(PAIR),
+    "pixel_histograms": lambda: plots.pixel_histograms({"one": IMAGES, "two": IMAGES // 2}),
+    "learning_curves": lambda: plots.learning_curves({"one": HISTORY, "two": HISTORY}),
+    "label_efficiency": lambda: plots.label_efficiency(SCORES, chance=0.1),
+    "intervals": lambda: plots.intervals({"one": [0.1, 0.2, 0.4], "two": [0.3]}, reference=0),
+}
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+
+
+def shown(figure):
+    data, metadata = figure._repr_mimebundle_()
+    png = data["image/png"]
+    assert png.startswith(b"\x89PNG")
+    return struct.unpack(">II", png[16:24]), metadata["image/png"], png
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_sharp_light_and_on_white(name):
+    figure = FIGURES[name]()
+    (width, _), metadata, png = shown(figure)
+    assert width == pytest.approx(2 * metadata["width"], abs=2)  # two pixels of the file for one of the page
+    assert set(metadata) == {"width"}  # a fixed height would distort the picture on a narrow page
+    assert len(png) < 200_000
+    assert matplotlib.colors.to_hex(figure.get_facecolor()) == "#ffffff"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_does_not_depend_on_the_readers_settings_and_leaves_them_alone(name):
+    reference = shown(FIGURES[name]())[2]
+    before = dict(matplotlib.rcParams)
+    with matplotlib.rc_context({"axes.facecolor": "red", "lines.linewidth": 9, "font.size": 30, "axes.grid": False}):
+        theirs = dict(matplotlib.rcParams)
+        assert shown(FIGURES[name]())[2] == reference
+        assert dict(matplotlib.rcParams) == theirs
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_inks_differ_in_colour_and_marker_and_dash():
+    for field in ("colour", "marker", "dash"):
+        assert len({getattr(ink, field) for ink in plots.INKS}) == len(plots.INKS)
+
+
+@pytest.mark.parametrize("labels", [[], list("abcdefgh")])
+def test_inks_refuse_what_cannot_be_told_apart(labels):
+    with pytest.raises(ValueError, match=f"found {len(labels)}"):
+        plots.inks(labels)
+
+
+def test_image_grid_shows_every_image_pixel_by_pixel():
+    figure = plots.image_grid(IMAGES, captions=["x", "y", "z"], columns=2)
+    drawn = [axis.images[0].get_array() for axis in figure.axes if axis.images]
+    assert np.array_equal(drawn, IMAGES)
+    assert {"x", "y", "z"} <= set(texts(figure))
+
+
+def test_image_grid_does_not_stretch_dark_grey_images():
+    axis = plots.image_grid(np.full((1, 4, 4), 100, np.uint8)).axes[0]
+    assert axis.images[0].get_clim() == (0, 255)
+    assert plots.image_grid(np.full((1, 4, 4), 0.5)).axes[0].images[0].get_clim() == (0, 1)
+
+
+@pytest.mark.parametrize(("images", "captions", "found"), [(IMAGES[:0], None, "none"), (IMAGES, ["a"], "found 1")])
+def test_image_grid_refuses(images, captions, found):
+    with pytest.raises(ValueError, match=found):
+        plots.image_grid(images, captions)
+
+
+def test_timeline_spreads_labels_in_order_and_keeps_the_dots_true():
+    events = [(2014, "b", "late"), (1976, "a", "early"), (2014, "a", "also late"), (2013, "b", "middle")]
+    axis = plots.timeline(events).axes[0]
+    places = {text.get_text(): text.get_position()[1] for text in axis.texts}
+    assert places["early"] < places["middle"] < places["also late"] < places["late"]
+    assert places["late"] - places["also late"] > 1  # a label's height, in years
+    dots = sorted(
+        line.get_ydata()[0] for line in axis.lines if line.get_marker() == "o" and list(line.get_xdata()) == [0]
+    )
+    assert dots == [1976, 2013, 2014, 2014]
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"), [([0, 10], [0, 10]), ([0, 0], [-0.5, 0.5]), ([0, 0.5, 1], [-0.5, 0.5, 1.5]), ([3], [3])]
+)
+def test_spread_moves_as_little_as_possible(places, expected):
+    assert plots._spread(places, 1.0) == pytest.approx(expected)
+
+
+def test_three_phases_says_what_happens_to_each_layer():
+    said = texts(plots.three_phases())
+    boxes = [text for text in said if "\n" in text]
+    assert boxes[:4] == ["conv1\ntrained", "conv2\ntrained", "conv3\ntrained", "head\ntrained"]
+    assert boxes[4:8] == ["conv1\ncopied", "conv2\ncopied", "conv3\ncopied", "head\nnew"]
+    assert boxes[8:] == ["conv1\nfrozen", "conv2\nfine-tuned", "conv3\nfine-tuned", "head\ntrained"]
+
+
+def test_three_phases_tells_copied_from_new_by_more_than_colour():
+    patches = plots.three_phases().axes[0].patches
+    hatched = [bool(patch.get_hatch()) for patch in patches if isinstance(patch, matplotlib.patches.Rectangle)]
+    assert hatched == [False] * 4 + [True, True, True, False] * 2
+
+
+def test_domain_and_task_marks_what_is_equal():
+    said = texts(plots.domain_and_task(PAIR, "from here", "to there"))
+    assert said.count("=") == 1
+    assert said.count("≠") == 3
+    assert {"from here", "to there"} <= set(said)
+
+
+def test_pixel_histograms_are_shares():
+    axis = plots.pixel_histograms({"one": np.array([0, 0, 0, 255], np.uint8)}, bins=4).axes[0]
+    assert axis.patches[0].get_data().values == pytest.approx([0.75, 0, 0, 0.25])
+
+
+def test_learning_curves_draw_the_history():
+    figure = plots.learning_curves(
+        {"a": HISTORY, "no validation": SimpleNamespace(steps=(1,), loss=(1.0,), validation_accuracy=())}
+    )
+    top, bottom = figure.axes
+    assert list(top.lines[0].get_ydata()) == [2.0, 1.0]
+    assert list(bottom.lines[0].get_ydata()) == [0.3, 0.6]
+    assert (len(top.lines), len(bottom.lines)) == (2, 1)
+
+
+def test_mean_interval_is_students():
+    mean, half = plots.mean_interval([1.0, 2.0, 3.0])
+    assert mean == pytest.approx(2)
+    assert half == pytest.approx(4.302653 / 3**0.5)  # t(2, 0.975) from a printed table, standard deviation 1
+    assert plots.mean_interval([0.5]) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
+def test_mean_interval_refuses(values):
+    with pytest.raises(ValueError, match="finite numbers"):
+        plots.mean_interval(values)
+
+
+def test_label_efficiency_draws_means_seeds_and_chance():
+    axis = plots.label_efficiency({"arm": {1: [0.2, 0.4], 10: [0.7, 0.9]}}, chance=0.1).axes[0]
+    lines = {line.get_label(): list(line.get_ydata()) for line in axis.lines}
+    assert lines["arm"] == pytest.approx([0.3, 0.8])
+    assert lines["guessing"] == [0.1, 0.1]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "10"]
+    assert sorted(y for line in axis.lines if line.get_marker() == "." for y in line.get_ydata()) == [
+        0.2,
+        0.4,
+        0.7,
+        0.9,
+    ]
+
+
+def test_intervals_put_the_first_arm_on_top_with_its_interval():
+    axis = plots.intervals({"first": [1.0, 2.0, 3.0], "second": [5.0]}).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["first", "second"]
+    assert axis.get_ylim()[0] > axis.get_ylim()[1]
+    bars = [segment.get_segments()[0] for segment in axis.collections]
+    assert bars[0][1][0] - bars[0][0][0] == pytest.approx(2 * 4.302653 / 3**0.5)
+    assert bars[1][1][0] == bars[1][0][0]
