@@ -1,0 +1,76 @@
+# Every target does its own set-up: `make book` in a fresh clone is enough.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup book test test-without-data lint lab weights records notebooks clean
+
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PY := $(BIN)/python
+INSTALLED := .venv/installed
+PYTEST := $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+# The newest Python comes last: TensorFlow's wheels end at 3.13.
+PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3 python)
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+WITHOUT_DATA := _build/without-data
+
+help:  ## list the targets
+	@echo "make TARGET, in this folder:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
+	@echo "Another Python: make TARGET PYTHON=/path/to/python (3.11, 3.12 or 3.13)"
+
+setup: $(INSTALLED)  ## make .venv and install the pinned packages
+
+# The stamp is written last: what was interrupted before is begun anew, what only changed is installed over.
+$(INSTALLED): requirements.txt pyproject.toml
+	@found=; tried=; if [ -f "$@" ]; then rm "$@"; else \
+	  for python in $(PYTHONS); do \
+	    if "$$python" -c "$(FITS)" 2> /dev/null; then found="$$python"; break; fi; \
+	    tried="$$tried $$python ($$("$$python" --version 2>&1 || true));"; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "Python 3.11, 3.12 or 3.13 is needed. Tried:$$tried"; \
+	    echo "Install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.11; elsewhere:"; \
+	    echo "https://www.python.org/downloads), or name yours: make setup PYTHON=/path/to/python3.11"; \
+	    exit 1; \
+	  fi; \
+	  if ! "$$found" -c "import venv, ensurepip" 2> /dev/null; then \
+	    echo "$$found cannot make virtual environments: its modules venv and ensurepip are missing."; \
+	    echo "Debian, Ubuntu: apt install python3-venv (or python3.11-venv, after your Python's version)"; \
+	    exit 1; \
+	  fi; \
+	  "$$found" -m venv --clear .venv || exit 1; \
+	fi
+	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
+	@touch "$@"
+
+book: $(INSTALLED)  ## run the chapters that changed and build the site in _build/html
+	$(PY) tools/book.py
+
+lint: $(INSTALLED)  ## check the form of the code and of the notebooks
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+test: lint book  ## all checks: form, units, every notebook, the built site in a browser
+	$(PY) tools/browser.py
+	$(PYTEST) tests chapters
+
+test-without-data: $(INSTALLED)  ## the worked example, its notices and the site, as on a machine without data or network
+	$(PY) tools/browser.py
+	rm -rf $(WITHOUT_DATA)/keras && mkdir -p $(WITHOUT_DATA)/keras
+	env -u TL_DATA_DIR TL_OFFLINE=1 KERAS_HOME="$(CURDIR)/$(WITHOUT_DATA)/keras" $(PY) tools/book.py --output $(WITHOUT_DATA)
+	env -u TL_DATA_DIR TL_OFFLINE=1 KERAS_HOME="$(CURDIR)/$(WITHOUT_DATA)/keras" BOOK_HTML=$(WITHOUT_DATA)/_build/html \
+	  $(PYTEST) tests/test_site.py chapters/04_worked_example.ipynb
+
+lab: $(INSTALLED)  ## open the chapters in JupyterLab
+	$(PY) -m jupyterlab chapters
+
+weights: $(INSTALLED)  ## train the source network again (interrupted: goes on at the last complete epoch)
+	$(PY) tools/train_source.py
+
+records: $(INSTALLED)  ## compute the recorded runs that are missing (tuning, full training set)
+	$(PY) -m tl_helpers.experiments
+
+notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the tests compare
+	$(PY) tools/notebooks.py refresh
+
+clean:  ## remove the built book; .venv and an interrupted `make weights` stay
+	rm -rf _build/html _build/.doctrees _build/.jupyter_cache $(WITHOUT_DATA) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,106 @@
+"""tools/book.py in a small copy of the book: what is built anew, what is not, and what stops a build."""
+
+import os
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+COUNT = 'with open("runs.txt", "a") as file:\n    print("run", file=file)'
+SHOW = "from tl_helpers import answers\nprint(f'The answer is {answers.number()}.')"
+TOC = "format: jb-book\nroot: index\nchapters:\n  - file: chapters/page\n"
+
+
+@pytest.fixture
+def book(root, tmp_path):
+    """Return a book of one page that shows what a helper returns and counts its runs in a file."""
+    for name in ("tools/book.py", "_config.yml", "requirements.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(root / name, tmp_path / name)
+    (tmp_path / "static").mkdir()
+    shutil.copy(root / "static/book.css", tmp_path / "static")
+    for folder in ("chapters", "tl_helpers", "data"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "_toc.yml").write_text(TOC)
+    (tmp_path / "index.md").write_text("# A book\n")
+    (tmp_path / "references.bib").write_text("")
+    (tmp_path / "tl_helpers/__init__.py").write_text("")
+    (tmp_path / "tl_helpers/data.py").write_text("KNOWN = {}\nDataError = ValueError\n")
+    (tmp_path / "tl_helpers/answers.py").write_text("def number():\n    return 41\n")
+    write_page(tmp_path, "Some prose.")
+    return SimpleNamespace(folder=tmp_path, page=tmp_path / "_build/html/chapters/page.html", build=build_in(tmp_path))
+
+
+def write_page(folder, prose, code=SHOW):
+    """Write the page; its cells keep their ids."""
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# Page\n\n{prose}", id="prose"),
+        nbformat.v4.new_code_cell(COUNT, id="count"),
+        nbformat.v4.new_code_cell(code, id="show"),
+    ]
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), folder / "chapters/page.ipynb")
+
+
+def build_in(folder):
+    """Return a function that builds the book of a folder and returns the finished process."""
+    own = {"PYTHONPATH": str(folder), "KERAS_HOME": str(folder / "keras"), "TL_DATA_DIR": str(folder / "data")}
+
+    def build():
+        command = [sys.executable, str(folder / "tools/book.py")]
+        return subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, timeout=300)
+
+    return build
+
+
+def runs(book):
+    return len((book.folder / "chapters/runs.txt").read_text().splitlines())
+
+
+def test_a_page_follows_everything_that_it_depends_on(book):
+    first = book.build()
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert book.page.as_uri().replace("chapters/page", "index") in first.stdout
+    assert "The answer is 41." in book.page.read_text()
+
+    write_page(book.folder, "Other prose.")
+    assert book.build().returncode == 0
+    assert "Other prose." in book.page.read_text()
+    assert runs(book) == 1  # prose alone runs nothing
+
+    helper = book.folder / "tl_helpers/answers.py"
+    helper.write_text(helper.read_text().replace("41", "42"))
+    assert book.build().returncode == 0
+    assert "The answer is 42." in book.page.read_text()
+    assert runs(book) == 2
+
+    (book.folder / "data/mnist.npz").write_bytes(b"other data")
+    assert book.build().returncode == 0
+    assert runs(book) == 3
+
+
+def test_a_failing_cell_stops_the_build_with_its_traceback(book):
+    write_page(book.folder, "Some prose.", "numerator = 1\nnumerator / 0")
+    for _ in range(2):  # an error that was seen once does not pass the second time
+        failed = book.build()
+        assert failed.returncode == 1
+        assert "ZeroDivisionError" in failed.stderr
+        assert "numerator" in failed.stderr
+        assert "page.ipynb" in failed.stderr
+        assert not book.page.exists()
+    write_page(book.folder, "Some prose.")
+    assert book.build().returncode == 0
+
+
+def test_a_warning_stops_every_build_until_it_is_mended(book):
+    write_page(book.folder, "See {doc}`no-such-page`.")
+    for _ in range(2):  # Sphinx by itself warns once and then finds nothing to do
+        failed = book.build()
+        assert failed.returncode == 1
+        assert "no-such-page" in failed.stderr
+    write_page(book.folder, "Some prose.")
+    assert book.build().returncode == 0
+    assert runs(book) == 1

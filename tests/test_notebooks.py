@@ -1,0 +1,90 @@
+"""The notebooks in git: what they carry, and their form. That they run is nbval's part (`make test`)."""
+
+import nbformat
+import notebooks
+import pytest
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+CHAPTERS = notebooks.chapters()
+LONGEST_CELL = 15  # lines: a longer body belongs to tl_helpers
+
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+def test_the_table_of_contents_lists_every_chapter_once(root):
+    listed = [page for page in parse_toc_yaml(root / "_toc.yml") if page.startswith("chapters/")]
+    assert sorted(listed) == [f"chapters/{path.stem}" for path in CHAPTERS]
+
+
+@each_chapter
+def test_carries_only_the_outputs_that_are_compared(path):
+    assert notebooks.violations(path) == []
+
+
+@each_chapter
+def test_has_at_least_two_compared_cells(path):
+    assert sum(map(notebooks.is_compared, notebooks.read(path).cells)) >= 2
+
+
+@each_chapter
+def test_cells_are_short(path):
+    code = [cell.source for cell in notebooks.read(path).cells if cell.cell_type == "code"]
+    lines = [sum(bool(line.strip()) for line in source.splitlines()) for source in code]
+    assert [source for source, count in zip(code, lines, strict=True) if not 1 <= count <= LONGEST_CELL] == []
+
+
+def notebook_of(*cells):
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC})
+
+
+def code_cell(source, text=None, count=None, tags=()):
+    outputs = [] if text is None else [nbformat.v4.new_output("stream", text=text)]
+    return nbformat.v4.new_code_cell(source, outputs=outputs, execution_count=count, metadata={"tags": list(tags)})
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (code_cell("print(1)", tags=[notebooks.COMPARED]), "no stored output"),
+        (code_cell("print(1)", "1\n", tags=[notebooks.COMPARED]), "no execution count"),
+        (code_cell("print(1)", "<object at 0x7f3a5c0d1e50>", 1, [notebooks.COMPARED]), "address"),
+        (code_cell("print(1)", "1\n" * 20, 1, [notebooks.COMPARED]), "longer than"),
+        (code_cell("print(1)", "1\n"), "carries outputs"),
+        (code_cell("print(1)", count=3), "carries outputs"),
+    ],
+)
+def test_the_check_sees_what_a_notebook_may_not_carry(cell, message, tmp_path):
+    path = tmp_path / "some.ipynb"
+    notebooks.write(notebook_of(cell), path)
+    assert message in "\n".join(notebooks.violations(path))
+
+
+def test_the_check_sees_a_cell_id_that_is_used_twice(tmp_path):
+    one, other = code_cell("1"), code_cell("2")
+    path = tmp_path / "some.ipynb"
+    notebooks.write(notebook_of(one, other), path)
+    path.write_text(path.read_text().replace(one.id, other.id))
+    assert "two cells share an id" in "\n".join(notebooks.violations(path))
+
+
+def test_refresh_stores_compared_outputs_and_nothing_else(tmp_path):
+    path = tmp_path / "some.ipynb"
+    cells = [code_cell("value = 6 * 7"), code_cell("value", tags=[notebooks.COMPARED]), code_cell("print(value)")]
+    notebooks.write(notebook_of(*cells), path)
+    notebooks.refresh(path)
+    plain, compared, printed = notebooks.read(path).cells
+    assert (compared.outputs[0].data["text/plain"], compared.execution_count) == ("42", 2)
+    assert [plain.outputs, plain.execution_count, printed.outputs, printed.execution_count] == [[], None, [], None]
+    assert notebooks.violations(path) == []
+    first = path.read_bytes()
+    notebooks.refresh(path)
+    assert path.read_bytes() == first
+
+
+def test_refresh_leaves_a_notebook_whose_cell_fails(tmp_path):
+    path = tmp_path / "some.ipynb"
+    notebooks.write(notebook_of(code_cell("1 / 0")), path)
+    before = path.read_bytes()
+    with pytest.raises(notebooks.CellExecutionError, match="ZeroDivisionError"):
+        notebooks.refresh(path)
+    assert path.read_bytes() == before

@@ -1,0 +1,257 @@
+"""The built site in a real browser: each page on a wide and a narrow screen, with every other host out of reach.
+
+The build that is tested is _build/html, or the folder in BOOK_HTML.
+"""
+
+import functools
+import http.server
+import os
+import re
+import threading
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import browser as browsers
+import nbformat
+import pytest
+from jupyter_cache import get_cache
+from playwright.sync_api import sync_playwright
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+from tl_helpers import data
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = ROOT / os.environ.get("BOOK_HTML", "_build/html")
+PAGES = list(parse_toc_yaml(ROOT / "_toc.yml"))
+CHAPTERS = [page for page in PAGES if (ROOT / f"{page}.ipynb").is_file()]
+MADE_BY_SPHINX = ["genindex", "search"]
+WIDTHS = {"desktop": 1400, "phone": 360}  # CSS pixels
+ROLE_AS_TEXT = re.compile(r"\{(?:footcite|numref|doc|ref|eq|math|cite)[:\w]*\}")
+
+LOOK = """async () => {
+    if (window.MathJax) await MathJax.startup.promise;
+    await document.fonts.ready;
+    const all = selector => [...document.querySelectorAll(selector)];
+    const prose = document.querySelector("main").cloneNode(true);
+    prose.querySelectorAll("pre, code, script, style, mjx-container").forEach(element => element.remove());
+    const width = document.documentElement.clientWidth;
+    return {
+        formulas: all(".math").length,
+        typeset: all(".math").filter(element => element.querySelector("mjx-container")).length,
+        refused: all("mjx-merror, mjx-container [style*='color: red']").map(element => element.textContent),
+        prose: prose.textContent,
+        images: all("main img").map(image => ({
+            source: image.getAttribute("src"), alt: image.alt, width: image.naturalWidth,
+            output: Boolean(image.closest(".cell_output")),
+            caption: image.closest("figure")?.querySelector("figcaption")?.textContent ?? "",
+        })),
+        broken: all("img").filter(image => image.naturalWidth === 0).map(image => image.src),
+        overflow: document.documentElement.scrollWidth - width,
+        wide: all("main *").filter(element => element.getBoundingClientRect().right > width + 1)
+            .slice(0, 5).map(element => element.outerHTML.slice(0, 120)),
+    };
+}"""
+
+
+def read(page):
+    return nbformat.read(ROOT / f"{page}.ipynb", nbformat.NO_CONVERT)
+
+
+@dataclass
+class Visit:
+    """What was seen on one page on one screen."""
+
+    failed: list = field(default_factory=list)
+    foreign: list = field(default_factory=list)
+    complaints: list = field(default_factory=list)
+    seen: dict = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def site():
+    if not (SITE / "index.html").is_file():
+        pytest.fail(f"There is no built site in {SITE}. Build it first: make book")
+    return SITE
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        """Print nothing."""
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    handler = functools.partial(Quiet, directory=site)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = browsers.launch(playwright)
+        yield browser
+        browser.close()
+
+
+def visit_page(chromium, base, page, width):
+    """Open a page and wait until its formulas are set; every other host is out of reach."""
+    visit = Visit()
+    context = chromium.new_context(viewport={"width": width, "height": 900})
+    tab = context.new_page()
+
+    def route(request):
+        if request.request.url.startswith((base, "data:", "blob:")):
+            request.continue_()
+        else:
+            visit.foreign.append(request.request.url)
+            request.abort()
+
+    context.route("**/*", route)
+    tab.on("requestfailed", lambda request: visit.failed.append(f"{request.url}: {request.failure}"))
+    tab.on("response", lambda got: visit.failed.append(f"{got.url}: {got.status}") if got.status >= 400 else None)
+    tab.on("console", lambda told: visit.complaints.append(told.text) if told.type == "error" else None)
+    tab.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    tab.goto(f"{base}{page}.html", wait_until="load")
+    visit.seen = tab.evaluate(LOOK)
+    context.close()
+    return visit
+
+
+@pytest.fixture(scope="module")
+def visit(chromium, address):
+    """Return a function that gives what was seen on a page; each is opened once per screen."""
+    return functools.cache(lambda page, screen: visit_page(chromium, address, page, WIDTHS[screen]))
+
+
+each_page = pytest.mark.parametrize("page", PAGES)
+each_chapter = pytest.mark.parametrize("page", CHAPTERS)
+each_screen = pytest.mark.parametrize("screen", WIDTHS)
+
+
+def test_the_site_holds_the_pages_of_the_table_of_contents(site):
+    built = {path.relative_to(site).with_suffix("").as_posix() for path in site.rglob("*.html")}
+    assert {page for page in built if not page.startswith("_static/")} == {*PAGES, *MADE_BY_SPHINX}
+
+
+@each_screen
+@pytest.mark.parametrize("page", [*PAGES, *MADE_BY_SPHINX])
+def test_loads_all_it_needs_from_its_own_place_without_complaint(visit, page, screen):
+    found = visit(page, screen)
+    assert {"foreign": found.foreign, "failed": found.failed, "complaints": found.complaints} == {
+        "foreign": [],
+        "failed": [],
+        "complaints": [],
+    }
+
+
+@each_page
+def test_formulas_are_typeset(visit, page):
+    seen = visit(page, "desktop").seen
+    assert seen["typeset"] == seen["formulas"]
+    assert seen["refused"] == []
+    assert [mark for mark in ("$$", "\\(", "\\[", "\\begin{") if mark in seen["prose"]] == []
+
+
+def test_the_book_has_formulas(visit):
+    assert sum(visit(page, "desktop").seen["typeset"] for page in PAGES) > 10
+
+
+@each_page
+def test_no_markup_is_left_as_text(visit, page):
+    assert ROLE_AS_TEXT.findall(visit(page, "desktop").seen["prose"]) == []
+
+
+@each_screen
+@pytest.mark.parametrize("page", [*PAGES, *MADE_BY_SPHINX])
+def test_fits_the_width_of_the_screen(visit, page, screen):
+    seen = visit(page, screen).seen
+    assert seen["overflow"] <= 0, f"wider than the screen: {seen['wide']}"
+
+
+@each_page
+def test_images_load_and_are_described(visit, page):
+    seen = visit(page, "desktop").seen
+    assert seen["broken"] == []
+    names = [image["source"] for image in seen["images"] if len(image["alt"]) < 15 or "_images/" in image["alt"]]
+    assert names == [], "these images have no alternative text that says what they show"
+
+
+@each_chapter
+def test_every_figure_of_the_run_is_on_the_page_with_its_caption(visit, site, page):
+    cache = get_cache(site.parent / ".jupyter_cache")
+    _, notebook = cache.merge_match_into_notebook(read(page))
+    figures = [
+        sum("image/png" in output.get("data", {}) for output in cell.get("outputs", [])) for cell in notebook.cells
+    ]
+    assert max(figures) <= 1, "a cell shows one figure at most"
+    shown = [image for image in visit(page, "desktop").seen["images"] if image["output"]]
+    assert len(shown) == sum(figures) > 0
+    assert [image["source"] for image in shown if len(image["caption"].split()) < 4] == []
+
+
+@pytest.fixture(scope="module")
+def notices():
+    """Return what a page must say about each data set; the build found the same data as this environment."""
+    mnist = "" if data.load("mnist").name == "mnist" else "MNIST is not here: smaller handwritten digits"
+    cifar10 = "" if data.load("cifar10", required=False) else "The CIFAR-10 images are not here"
+    return {"mnist": mnist, "cifar10": cifar10}
+
+
+@each_chapter
+@pytest.mark.parametrize(
+    ("name", "sign"), [("mnist", "MNIST is not here"), ("cifar10", "CIFAR-10 images are not here")]
+)
+def test_a_page_says_when_its_data_are_missing(visit, notices, page, name, sign):
+    prose = visit(page, "desktop").seen["prose"]
+    code = "".join(cell.source for cell in read(page).cells if cell.cell_type == "code")
+    if f'load("{name}"' in code and notices[name]:
+        assert notices[name] in prose
+        assert name != "mnist" or "scikit-learn" in prose
+    else:
+        assert sign not in prose
+
+
+def test_a_page_works_from_the_file_itself(chromium, site):
+    page = CHAPTERS[-1]
+    found = visit_page(chromium, site.resolve().as_uri() + "/", page, WIDTHS["desktop"])
+    assert (found.foreign, found.failed, found.complaints, found.seen["broken"]) == ([], [], [], [])
+    assert found.seen["typeset"] == found.seen["formulas"]
+
+
+class Anchors(HTMLParser):
+    """Collect the targets and the links of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.targets, self.links = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.targets.update(filter(None, [values.get("id"), values.get("name")]))
+        if tag == "a" and values.get("href"):
+            self.links.append(values["href"])
+
+
+@functools.cache
+def anchors(path):
+    return Anchors(path.read_text(encoding="utf-8"))
+
+
+@each_page
+def test_internal_links_lead_somewhere(site, page):
+    start = site / f"{page}.html"
+    dead = []
+    for link in anchors(start).links:
+        target = urlsplit(urljoin(start.as_uri(), link))
+        if target.scheme != "file":
+            continue
+        path, name = Path(unquote(target.path)), unquote(target.fragment)
+        if not path.is_file() or (name and path.suffix == ".html" and name not in anchors(path).targets):
+            dead.append(link)
+    assert dead == []

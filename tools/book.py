@@ -1,0 +1,230 @@
+"""Build the book: run the chapters that changed, side by side, then write the site.
+
+`python tools/book.py` is `make book` for systems without make. Results of chapters are kept in _build/.jupyter_cache
+and used again until the chapter's code changes, or anything else that its outputs depend on: tl_helpers, the pinned
+packages, the Python, the data. Jupyter Book alone looks at the chapter's code only.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from sphinx_external_toc.parsing import parse_toc_yaml
+from tqdm import tqdm
+
+from tl_helpers import data
+
+ROOT = Path(__file__).resolve().parent.parent
+SIDE_BY_SIDE = 2  # chapters that run at once; TensorFlow uses every core already, so more would gain little
+CELL_TIMEOUT = 600  # seconds
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+
+
+class BuildError(Exception):
+    """The book was not built; the message says why."""
+
+
+@contextmanager
+def step(name):
+    """Announce a step and print how long it took."""
+    print(f"[{name}]", flush=True)
+    start = time.perf_counter()
+    yield
+    print(f"[{name}] {time.perf_counter() - start:.1f} s", flush=True)
+
+
+def digest_of(paths, *facts):
+    """Return one sha256 over some facts and the names and contents of files."""
+    digest = hashlib.sha256(repr(facts).encode())
+    for path in sorted(paths):
+        digest.update(f"\n{path.relative_to(ROOT).as_posix()} ".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def files_below(folder):
+    """Return the files of a folder, without Python's byte code."""
+    return [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+
+
+def data_identity():
+    """Say which data files a chapter would find, without reading them."""
+    keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+    found = [*(keras_home / "datasets").glob("mnist*"), *(keras_home / "datasets").glob("cifar-10*")]
+    if os.environ.get("TL_DATA_DIR"):
+        found += Path(os.environ["TL_DATA_DIR"]).expanduser().glob("*.npz")
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(found)]
+    return stats, bool(os.environ.get("TL_DATA_DIR")), os.environ.get("TL_OFFLINE", "0")
+
+
+def digest_of_inputs():
+    """Identify all that the chapters' outputs depend on, beside their own code."""
+    files = [*files_below(ROOT / "tl_helpers"), ROOT / "requirements.txt"]
+    return digest_of(files, sys.version, sys.platform, data_identity())
+
+
+def digest_of_frame():
+    """Identify what every page of the site depends on: on a change, the pages are written anew."""
+    files = [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
+    return digest_of([*files, *files_below(ROOT / "static")], sys.version)
+
+
+def stamped(path, digest):
+    """Tell whether a stamp file holds this digest."""
+    return path.is_file() and path.read_text(encoding="utf-8") == digest
+
+
+def write_stamp(path, digest):
+    """Write a stamp in one move, so that an interruption leaves none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text(digest, encoding="utf-8")
+    draft.replace(path)
+
+
+def remove(*folders):
+    """Remove the folders that are there."""
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def chapters():
+    """Return the notebooks of the table of contents, in reading order."""
+    pages = (ROOT / f"{page}.ipynb" for page in parse_toc_yaml(ROOT / "_toc.yml"))
+    return [path for path in pages if path.is_file()]
+
+
+def not_in(cache, paths):
+    """Return (path, notebook) for each notebook whose outputs the cache lacks; the most code first."""
+    missing = []
+    for path in paths:
+        notebook = nbformat.read(path, nbformat.NO_CONVERT)
+        try:
+            cache.match_cache_notebook(notebook)
+        except KeyError:
+            missing.append((path, notebook))
+    return sorted(missing, key=lambda found: -sum(len(cell.source) for cell in code_cells(found[1])))
+
+
+def code_cells(notebook):
+    """Return the cells that run."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+class PlainLoop(asyncio.SelectorEventLoop):
+    """An event loop that takes no signal handlers, as on Windows.
+
+    nbclient's handler stops one kernel of several; without it, Ctrl-C cancels the whole task and ends every kernel.
+    """
+
+    def add_signal_handler(self, *_):
+        """Refuse, in the way that nbclient expects."""
+        raise NotImplementedError
+
+    def remove_signal_handler(self, *_):
+        """Refuse, in the way that nbclient expects."""
+        raise NotImplementedError
+
+
+async def execute(path, notebook, cache, slots, bar):
+    """Run one chapter in a fresh kernel and put it into the cache; return the error text, None if all is well."""
+    async with slots:
+        start = time.perf_counter()
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_TIMEOUT,
+            record_timing=False,  # it would go into the cells' metadata, by which the cache knows a chapter
+            resources={"metadata": {"path": str(path.parent)}},
+            extra_arguments=["--log-level=ERROR"],
+            shutdown_kernel="immediate",  # a kernel that is asked first complains about a cell that Ctrl-C cut short
+            on_cell_executed=lambda **_: bar.update(),
+        )
+        try:
+            await client.async_execute()
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            if asyncio.current_task().cancelling():
+                return None  # Ctrl-C, which nbclient takes for the kernel's death
+            bar.write(f"  {path.name}: FAILED")
+            return f"{path.relative_to(ROOT)}: {type(error).__name__}\n{error}"
+        seconds = time.perf_counter() - start
+        bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        bar.write(f"  {path.name}: {seconds:.1f} s")
+    return None
+
+
+async def execute_all(missing, cache):
+    """Run chapters side by side; return the error texts."""
+    slots = asyncio.Semaphore(SIDE_BY_SIDE)
+    cells = sum(len(code_cells(notebook)) for _, notebook in missing)
+    with tqdm(total=cells, unit="cell", disable=None, leave=False) as bar:  # no bar where there is no terminal
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(execute(*found, cache, slots, bar)) for found in missing]
+    return [run.result() for run in runs if run.result()]
+
+
+def run_chapters(build):
+    """Bring the cache of executed chapters up to date."""
+    folder = build / ".jupyter_cache"
+    stamp = folder / "inputs.sha256"
+    if stamped(stamp, digest_of_inputs()) and not not_in(get_cache(folder), chapters()):
+        return
+    with step("data"):  # once, before the chapters run: two kernels must not download the same file
+        for name in data.KNOWN:
+            data.load(name, required=False)
+    digest = digest_of_inputs()
+    if not stamped(stamp, digest):
+        remove(folder, build / ".doctrees")
+        write_stamp(stamp, digest)
+    with step("chapters"), asyncio.Runner(loop_factory=PlainLoop) as runner:
+        cache = get_cache(folder)
+        errors = runner.run(execute_all(not_in(cache, chapters()), cache))
+    if errors:
+        raise BuildError("\n\n".join([*errors, f"{len(errors)} chapter(s) failed: see above."]))
+
+
+def write_site(output):
+    """Let Jupyter Book write the site; a warning is an error."""
+    doctrees, digest = output / "_build" / ".doctrees", digest_of_frame()
+    stamp = doctrees / "complete.sha256"
+    if not stamped(stamp, digest):  # also after a build that failed: Sphinx gives each warning only once
+        remove(doctrees, output / "_build" / "html")
+    stamp.unlink(missing_ok=True)
+    options = ["--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
+    if subprocess.run([sys.executable, "-c", JUPYTER_BOOK, "build", str(ROOT), *options]).returncode:
+        raise BuildError("Jupyter Book found errors or warnings: see above. Each warning is an error here.")
+    write_stamp(stamp, digest)
+
+
+def main():
+    """Build the book from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=ROOT, help="the site goes to OUTPUT/_build/html (default: here)")
+    output = parser.parse_args().output.resolve()
+    try:
+        with step("book"):
+            run_chapters(output / "_build")
+            with step("site"):
+                write_site(output)
+    except (BuildError, data.DataError) as error:
+        sys.exit(f"\n{error}")
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted. What was finished is kept; the next call goes on from there.")
+    page = output / "_build" / "html" / "index.html"
+    print(f"The book is ready. Open this file in a browser:\n{page}\n{page.as_uri()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Keep the notebooks in git small and honest: no outputs but those that the tests compare.
+
+    python tools/notebooks.py refresh [FILES]   run each notebook, store the outputs of its compared cells
+    python tools/notebooks.py strip [FILES]     the same without running: keep the stored outputs of compared cells
+    python tools/notebooks.py check [FILES]     list what is wrong; exit status 1 if anything is
+
+A compared cell carries the tag `nbval-check-output`; nbval runs the notebook and compares that cell's output with the
+stored one. Without FILES: all chapters.
+"""
+
+import argparse
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPARED = "nbval-check-output"
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+CELL_TIMEOUT = 600  # seconds
+LONGEST_OUTPUT = 15  # lines; nobody compares more by eye
+ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
+
+
+def chapters():
+    """Return the notebooks of the book."""
+    return sorted((ROOT / "chapters").glob("*.ipynb"))
+
+
+def is_compared(cell):
+    """Tell whether nbval compares the output of a cell."""
+    return cell.cell_type == "code" and COMPARED in cell.metadata.get("tags", [])
+
+
+def read(path):
+    """Read a notebook as it is in the file."""
+    return nbformat.read(path, nbformat.NO_CONVERT)
+
+
+def text_of(notebook):
+    """Return a notebook as git stores it: sorted keys, indent 1, a newline at the end."""
+    return nbformat.writes(notebook) + "\n"
+
+
+def write(notebook, path):
+    """Write a notebook in one move, so that an interruption leaves the old one."""
+    draft = path.with_name(path.name + ".draft")
+    draft.write_text(text_of(notebook), encoding="utf-8", newline="\n")
+    draft.replace(path)
+
+
+def strip(notebook):
+    """Remove in place all that a run leaves behind, except the outputs of compared cells."""
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
+    for cell in notebook.cells:
+        for volatile in ("execution", "collapsed", "scrolled", "ExecuteTime", "jupyter", "editable", "slideshow"):
+            cell.metadata.pop(volatile, None)
+        if cell.cell_type == "code" and not (is_compared(cell) and cell.outputs):
+            cell.outputs, cell.execution_count = [], None
+
+
+def refresh(path):
+    """Run a notebook as its reader does: a fresh kernel in its own folder, from top to bottom."""
+    notebook = read(path)
+    resources = {"metadata": {"path": str(path.parent)}}
+    options = {"timeout": CELL_TIMEOUT, "extra_arguments": ["--log-level=ERROR"]}
+    NotebookClient(notebook, kernel_name="python3", resources=resources, **options).execute()
+    strip(notebook)
+    write(notebook, path)
+
+
+def output_violations(cell):
+    """Say what makes the stored output of a compared cell unfit to be compared."""
+    if not cell.outputs:
+        return ["is compared, but has no stored output, so nothing would be compared: run `make notebooks`"]
+    found = []
+    if cell.execution_count is None:
+        found.append("has an output but no execution count, which nbval refuses: run `make notebooks`")
+    texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    if any("image/png" in output.get("data", {}) for output in cell.outputs):
+        found.append("is compared, but shows an image, which differs between machines")
+    if ADDRESS.search("".join(texts)):
+        found.append("is compared, but shows the address of an object, which differs in every run")
+    if "".join(texts).count("\n") > LONGEST_OUTPUT:
+        found.append(f"is compared, but its output is longer than {LONGEST_OUTPUT} lines")
+    return found
+
+
+def violations(path):
+    """Return one line for each thing that is wrong with a notebook."""
+    text = path.read_text(encoding="utf-8")
+    names = [cell.get("id") for cell in json.loads(text)["cells"]]  # nbformat would mend them while it reads
+    if None in names or len(set(names)) < len(names):
+        return [f"{path.name}: two cells share an id, or one has none: run `python tools/notebooks.py strip`"]
+    notebook = read(path)
+    try:
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        return [f"{path.name}: is no valid notebook: {error}"]
+    found = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        if is_compared(cell):
+            found += [f"cell {number} {message}" for message in output_violations(cell)]
+    stored = text_of(notebook)
+    strip(notebook)
+    if text_of(notebook) != stored:
+        found.append("carries outputs, counts or metadata of a run: run `python tools/notebooks.py strip`")
+    elif text != stored:
+        found.append("is not formatted as nbformat writes it: run `python tools/notebooks.py strip`")
+    return [f"{path.name}: {message}" for message in found]
+
+
+def main():
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("refresh", "strip", "check"))
+    parser.add_argument("files", nargs="*", type=Path)
+    options = parser.parse_args()
+    found = []
+    for path in [path.resolve() for path in options.files] or chapters():
+        start = time.perf_counter()
+        if options.command == "refresh":
+            try:
+                refresh(path)
+            except CellExecutionError as error:
+                sys.exit(f"{path.name}: left as it was, because a cell fails.\n{error}")
+        elif options.command == "strip":
+            notebook = read(path)
+            strip(notebook)
+            write(notebook, path)
+        found += violations(path)
+        print(f"{path.name}: {time.perf_counter() - start:.1f} s")
+    sys.exit("\n".join(found))
+
+
+if __name__ == "__main__":
+    main()
