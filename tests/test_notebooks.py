@@ -34,7 +34,8 @@ def test_cells_are_short(path):
 
 
 def notebook_of(*cells):
-    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC})
+    metadata = {"kernelspec": notebooks.KERNELSPEC, "language_info": {"name": "python"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
 def code_cell(source, text=None, count=None, tags=()):
@@ -57,6 +58,12 @@ def test_the_check_sees_what_a_notebook_may_not_carry(cell, message, tmp_path):
     path = tmp_path / "some.ipynb"
     notebooks.write(notebook_of(cell), path)
     assert message in "\n".join(notebooks.violations(path))
+
+
+def test_the_check_accepts_what_a_notebook_may_carry(tmp_path):
+    path = tmp_path / "some.ipynb"
+    notebooks.write(notebook_of(code_cell("1"), code_cell("print(1)", "1\n", 1, [notebooks.COMPARED])), path)
+    assert notebooks.violations(path) == []
 
 
 def test_the_check_sees_a_cell_id_that_is_used_twice(tmp_path):

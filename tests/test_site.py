@@ -31,7 +31,7 @@ WIDTHS = {"desktop": 1400, "phone": 360}  # CSS pixels
 ROLE_AS_TEXT = re.compile(r"\{(?:footcite|numref|doc|ref|eq|math|cite)[:\w]*\}")
 
 LOOK = """async () => {
-    if (window.MathJax) await MathJax.startup.promise;
+    await window.MathJax?.startup?.promise;
     await document.fonts.ready;
     const all = selector => [...document.querySelectorAll(selector)];
     const prose = document.querySelector("main").cloneNode(true);
