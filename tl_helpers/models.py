@@ -197,6 +197,74 @@ def features_at(model, layer):
     return keras.Model(model.inputs, find_layer(model, layer).output, name=f"{model.name}_to_{layer}")
 
 
+def tapped(model, layers):
+    """Run a chain of layers and keep what some of them put out.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A chain, such as a Sequential.
+    layers : collection of str
+        Names of layers.
+
+    Returns
+    -------
+    keras.Model
+        Inputs to a pair: the chain's outputs, and a dict of layer name to that layer's activations. It shares its
+        weights with `model`.
+
+    Raises
+    ------
+    ModelError
+        If no layer has one of the names.
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    for name in layers:
+        find_layer(model, name)
+    x = inputs = keras.Input(model.inputs[0].shape[1:])
+    kept = {}
+    for layer in model.layers:
+        if not isinstance(layer, keras.layers.InputLayer):
+            x = layer(x)
+        if layer.name in layers:
+            kept[layer.name] = x
+    return keras.Model(inputs, [x, kept], name=f"{model.name}_tapped")
+
+
+def distance(model, source, depth):
+    """Measure how far the first layers have moved from the source's: ‖w_S − w_S⁰‖.
+
+    Parameters
+    ----------
+    model, source : keras.Model
+        Their first `depth` layers with weights have equal shapes.
+    depth : int
+
+    Returns
+    -------
+    float
+        Euclidean distance over all weights and biases of those layers.
+
+    Raises
+    ------
+    ModelError
+        If there are not so many layers, or shapes differ.
+
+    Notes
+    -----
+    Taught in: chapter 3.2 (Parameter transfer).
+    """
+    squares = [
+        float(np.sum((ours - theirs) ** 2))
+        for to_layer, from_layer in _paired(source, model, depth, "compare")
+        for ours, theirs in zip(to_layer.get_weights(), from_layer.get_weights(), strict=True)
+    ]
+    return float(np.sqrt(sum(squares)))
+
+
 def compiled(model, batch_size=512):
     """Compile a network's inference: the function returned runs it over any number of images, batch by batch.
 
@@ -356,17 +424,23 @@ def copy_weights(source, target, depth):
     ModelError
         If a layer's shapes differ, or a network has too few layers.
     """
-    pairs = list(zip(weight_layers(source), weight_layers(target), strict=False))
+    for to_layer, from_layer in _paired(source, target, depth, "copy"):
+        to_layer.set_weights(from_layer.get_weights())
+    return target
+
+
+def _paired(source, target, depth, verb):
+    """Pair the first layers of two networks by position: (target's layer, source's layer)."""
+    pairs = list(zip(weight_layers(target), weight_layers(source), strict=False))
     if not 0 <= depth <= len(pairs):
-        raise ModelError(f"Cannot copy {depth} layers: source and target share {len(pairs)} layers with weights.")
-    for from_layer, to_layer in pairs[:depth]:
+        raise ModelError(f"Cannot {verb} {depth} layers: source and target share {len(pairs)} layers with weights.")
+    for to_layer, from_layer in pairs[:depth]:
         shapes = [tuple(w.shape) for w in from_layer.weights], [tuple(w.shape) for w in to_layer.weights]
         if shapes[0] != shapes[1]:
             raise ModelError(
-                f"Cannot copy {from_layer.name!r} to {to_layer.name!r}: weight shapes {shapes[0]} against {shapes[1]}."
+                f"Cannot {verb} {from_layer.name!r} and {to_layer.name!r}: shapes {shapes[0]} against {shapes[1]}."
             )
-        to_layer.set_weights(from_layer.get_weights())
-    return target
+    return pairs[:depth]
 
 
 def weight_arrays(model):

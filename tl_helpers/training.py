@@ -5,13 +5,14 @@ Taught in: chapter 4 (Worked example).
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
 
 from tl_helpers.backend import keras, tf
-from tl_helpers.models import compiled
+from tl_helpers.models import compiled, tapped
 
 
 class TrainingError(ValueError):
@@ -27,7 +28,7 @@ class History:
     steps : tuple of int
         Optimiser steps done when each point was recorded.
     loss : tuple of float
-        Mean training cross-entropy (nats) since the point before.
+        Mean training loss (cross-entropy in nats, and the terms beside it) since the point before.
     validation_accuracy : tuple of float
         Share of validation images classified rightly at that point; empty without validation data.
     seconds : float
@@ -38,6 +39,51 @@ class History:
     loss: tuple
     validation_accuracy: tuple
     seconds: float
+
+    def then(self, later):
+        """Return one history of two runs that followed each other.
+
+        Parameters
+        ----------
+        later : History
+
+        Returns
+        -------
+        History
+        """
+        steps = self.steps + tuple(self.steps[-1] + step for step in later.steps)
+        scores = self.validation_accuracy + later.validation_accuracy
+        return History(steps, self.loss + later.loss, scores, self.seconds + later.seconds)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of the loss beside the labels' cross-entropy: what `tl_helpers.knowledge` makes of a rule or a constraint.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    loss : callable
+        ``(logits, taps, targets)`` of one batch to a scalar tensor: logits ``(B, K)``, ``taps`` a dict of layer name to
+        activations ``(B, ...)``, and the batch's rows of `targets` (None without).
+    targets : ndarray, shape (N, ...), float32, optional
+        One row a training example.
+    taps : tuple of str
+        Layers whose activations the term needs.
+    share : float
+        Part of the labels' cross-entropy whose place the term takes: (1 − Σ share) · cross-entropy + Σ term.
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+
+    name: str
+    loss: Callable
+    targets: np.ndarray | None = None
+    taps: tuple = ()
+    share: float = 0.0
 
 
 def batch_rows(count, batch_size, steps, seed):
@@ -76,9 +122,11 @@ def fit(
     validation=None,
     points=20,
     optimizer=None,
+    layer_rates=None,
+    terms=(),
     progress=None,
 ):
-    """Train the trainable weights of a network with Adam on the mean cross-entropy of its logits.
+    """Train the trainable weights of a network with Adam on the mean cross-entropy of its logits, and on given terms.
 
     The learning rate falls from its start to 0 along half a cosine, so that the last state needs no picking.
 
@@ -102,6 +150,10 @@ def fit(
         Number of recorded points.
     optimizer : keras.optimizers.Optimizer, optional
         Continue with this one (its moments and its own learning rate) instead of a new Adam.
+    layer_rates : mapping of str to float, optional
+        Learning rates at the first step of single layers, by name; all others have `learning_rate`.
+    terms : sequence of Term
+        Added to the loss.
     progress : str, optional
         Label of a progress bar.
 
@@ -124,10 +176,13 @@ def fit(
     Taught in: chapter 4 (Worked example).
     """
     _check(model, inputs, labels, steps, learning_rate)
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    optimizer = optimizer or keras.optimizers.Adam(schedule)
-    run = _compiled_chunk(model, optimizer)
-    examples = tf.constant(np.ascontiguousarray(inputs)), tf.constant(labels.astype("int32"))
+    _check_terms(terms, len(labels))
+    groups = (
+        [(optimizer, model.trainable_variables)] if optimizer else _groups(model, learning_rate, layer_rates, steps)
+    )
+    run = _compiled_chunk(model, groups, terms)
+    targets = tuple(tf.constant(term.targets) for term in terms if term.targets is not None)
+    examples = tf.constant(np.ascontiguousarray(inputs)), tf.constant(labels.astype("int32")), targets
     predict = compiled(model)
     rows = batch_rows(len(labels), batch_size, steps, seed)
     done, losses, scores, seconds = 0, [], [], 0.0
@@ -165,19 +220,63 @@ def _check(model, inputs, labels, steps, learning_rate):
         raise TrainingError("Every layer is frozen: there is nothing to train. Freeze fewer layers.")
 
 
-def _compiled_chunk(model, optimizer):
-    """Return a compiled function: all inputs, all labels, batch rows (steps, batch) to the mean loss over the steps."""
-    variables = model.trainable_variables
-    optimizer.build(variables)
+def _check_terms(terms, count):
+    share = sum(term.share for term in terms)
+    if share > 1 + 1e-9:
+        named = ", ".join(f"{term.name} {term.share:g}" for term in terms)
+        raise TrainingError(
+            f"The terms take the place of {share:g} of the labels' cross-entropy ({named}); at most 1 can be replaced. "
+            "Lower a weight."
+        )
+    for term in terms:
+        if term.targets is not None and len(term.targets) != count:
+            raise TrainingError(
+                f"{term.name} has {len(term.targets)} rows of targets for {count} training examples; give one a row."
+            )
+
+
+def _groups(model, learning_rate, layer_rates, steps):
+    """Give each learning rate an Adam of its own; return (optimizer, variables) pairs."""
+    own = dict(layer_rates or {})
+    names = [layer.name for layer in model.layers]
+    for name, rate in own.items():
+        if name not in names or not rate > 0:
+            raise TrainingError(
+                f"layer_rates[{name!r}] = {rate}: expected a rate > 0 for one of the layers {', '.join(names)}."
+            )
+    groups = {}
+    for layer in model.layers:
+        groups.setdefault(own.get(layer.name, learning_rate), []).extend(layer.trainable_variables)
+    decay = keras.optimizers.schedules.CosineDecay
+    return [(keras.optimizers.Adam(decay(rate, steps)), variables) for rate, variables in groups.items() if variables]
+
+
+def _compiled_chunk(model, groups, terms):
+    """Return a compiled function: inputs, labels, targets, batch rows (steps, batch) to the mean loss of the steps."""
+    network = tapped(model, {name for term in terms for name in term.taps})
+    weight = 1.0 - sum(term.share for term in terms)
+    variables = [variable for _, group in groups for variable in group]
+    for optimizer, group in groups:
+        optimizer.build(group)
+
+    def loss_of(inputs, labels, targets):
+        logits, taps = network(tf.cast(inputs, "float32"), training=True)
+        loss = weight * tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        rows = iter(targets)
+        for term in terms:
+            loss += term.loss(logits, taps, None if term.targets is None else next(rows))
+        return loss
 
     @tf.function(reduce_retracing=True)
-    def run(inputs, labels, rows):  # arguments, not captured: a compiled function would keep captured data in memory
+    def run(inputs, labels, targets, rows):  # arguments, not captured: a compiled function would keep captured data
         total = 0.0
         for batch in rows:
+            chosen = [tf.gather(rows_of, batch) for rows_of in targets]
             with tf.GradientTape() as tape:
-                logits = model(tf.cast(tf.gather(inputs, batch), "float32"), training=True)
-                loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(tf.gather(labels, batch), logits))
-            optimizer.apply(tape.gradient(loss, variables), variables)
+                loss = loss_of(tf.gather(inputs, batch), tf.gather(labels, batch), chosen)
+            gradients = iter(tape.gradient(loss, variables))
+            for optimizer, group in groups:
+                optimizer.apply([next(gradients) for _ in group], group)
             total += loss
         return total / tf.cast(tf.shape(rows)[0], "float32")
 

@@ -1,6 +1,6 @@
 """The methods of transfer and their baselines: one call shape, one immutable result.
 
-Taught in: chapter 4 (Worked example).
+Taught in: chapter 3 (The three methods) and its sections; chapter 4 (Worked example).
 """
 
 import time
@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from tl_helpers import knowledge as knowledges
 from tl_helpers import models, training
 from tl_helpers.backend import keras
 
@@ -53,7 +54,7 @@ class Result:
     validation_accuracy : float
         After the last step.
     trainable_parameters : int
-        Numbers that a training step updates.
+        Numbers that a training step updates (in the last phase, where there are two).
     seconds : float
         Wall-clock time of the forward pass through the frozen part and of all training steps.
     settings : mapping
@@ -150,19 +151,37 @@ def feature_extraction(source, split, *, layer="conv3", head=(), initialisation=
     return _adapt("feature extraction", source, split, initialisation=initialisation, **shape, **budget)
 
 
-def parameter_transfer(source, split, *, copy=3, freeze=0, layer="conv3", head=(), initialisation="source", **budget):
+def parameter_transfer(
+    source,
+    split,
+    *,
+    copy=None,
+    freeze=0,
+    layer="conv3",
+    head=(),
+    initialisation="source",
+    head_rate=None,
+    probe_steps=0,
+    **budget,
+):
     """Start the first layers from the source weights, freeze some of them, train the rest.
 
     Parameters
     ----------
     source, split, layer, head, budget
         As for `feature_extraction`.
-    copy : int
-        How many layers start from the source's weights, θ⁰_target = θ_source; the rest starts random.
+    copy : int, optional
+        How many layers start from the source's weights, θ⁰_target = θ_source; the rest starts random. By default all up
+        to `layer`.
     freeze : int
         How many of the copied layers never change.
     initialisation : {"source", "random"}
         ``"random"`` puts random weights where the source's would be copied: what freezing alone does.
+    head_rate : float, optional
+        A learning rate of its own for the layers that are not copied; ``learning_rate`` is then the copied layers'.
+    probe_steps : int
+        So many of the ``steps`` train only the layers that are not copied, before the others join: LP-FT, linear
+        probing and then fine-tuning. Each of the two phases has its own decay of the learning rate.
 
     Returns
     -------
@@ -175,10 +194,44 @@ def parameter_transfer(source, split, *, copy=3, freeze=0, layer="conv3", head=(
 
     References
     ----------
-    Yosinski et al. (2014), section 2. Taught in: chapter 4 (Worked example).
+    Yosinski et al. (2014), section 2; Howard and Ruder (2018), section 3.2 (a rate a layer); Kumar et al. (2022),
+    section 3.4 (LP-FT). Taught in: chapter 3.2 (Parameter transfer).
     """
     shape = {"layer": layer, "head": head, "copy": copy, "freeze": freeze, "standardise": False}
-    return _adapt("parameter transfer", source, split, initialisation=initialisation, **shape, **budget)
+    phases = {"head_rate": head_rate, "probe_steps": probe_steps}
+    return _adapt("parameter transfer", source, split, initialisation=initialisation, **shape, **phases, **budget)
+
+
+def knowledge_transfer(source, split, *, knowledge=(), **settings):
+    """Train the target under rules or constraints: `parameter_transfer` with more in the loss than the labels.
+
+    Parameters
+    ----------
+    source, split
+        As for `feature_extraction`.
+    knowledge : sequence
+        Any of `tl_helpers.knowledge`: ``L2SP``, ``Distillation``, ``AttentionTransfer``, ``LogicRules``. Without any,
+        the call is that of `parameter_transfer`, step for step.
+    **settings
+        As for `parameter_transfer`; ``copy=0`` trains a fresh network, so that the knowledge alone is transferred. With
+        ``probe_steps``, a term that needs the activations of a copied layer waits for the second phase.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    TransferError, ModelError, TrainingError, KnowledgeError
+        If a setting makes no sense.
+
+    References
+    ----------
+    Those of each class. Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    shape = {"layer": "conv3", "head": (), "copy": None, "freeze": 0, "initialisation": "source"}
+    settings = shape | settings | {"standardise": False, "knowledge": tuple(knowledge)}
+    return _adapt("knowledge transfer", source, split, **settings)
 
 
 def from_scratch(split, *, architecture=None, layer="conv3", head=(), **budget):
@@ -258,6 +311,9 @@ def _adapt(
     freeze,
     initialisation,
     standardise,
+    knowledge=(),
+    head_rate=None,
+    probe_steps=0,
     learning_rate=1e-3,
     steps=200,
     batch_size=32,
@@ -265,9 +321,11 @@ def _adapt(
     points=20,
     progress=False,
 ):
-    """Build the target network, run its frozen part once, train the rest."""
+    """Build the target network and train it: all that is not frozen, or first the new layers and then all."""
+    copy = _trunk_depth(source, layer) if copy is None else copy
     settings = {k: v for k, v in locals().items() if k not in ("method", "source", "split", "progress")}
     _check_depths(source, layer, copy, freeze)
+    _check_phases(steps, probe_steps, head_rate)
     model = target_network(
         source,
         classes=len(split.train.class_names),
@@ -278,30 +336,59 @@ def _adapt(
         standardise=standardise,
         seed=seed,
     )
-    models.freeze(model, freeze)
+    copied = copy if initialisation == "source" else 0
+    setting = knowledges.Adaptation(source, model, split.train, copied, freeze)
+    new = {layer.name: head_rate for layer in models.weight_layers(model)[copy:] if head_rate is not None}
+    shared = {"learning_rate": learning_rate, "batch_size": batch_size, "layer_rates": new}
+    terms = [item.term(setting) for item in knowledge]
+    history, seconds = None, 0.0
+    for frozen, share, order in _phases(freeze, copy, steps, probe_steps, seed):
+        label = method if progress else None
+        part, cost = _train_rest(
+            model, split, frozen, standardise, terms, steps=share, seed=order, points=points, progress=label, **shared
+        )
+        history = part if history is None else history.then(part)
+        seconds += cost
+    return Result(
+        method,
+        model,
+        history,
+        history.validation_accuracy[-1],
+        sum(int(np.prod(weight.shape)) for weight in model.trainable_variables),
+        seconds,
+        MappingProxyType(settings),
+    )
+
+
+def _phases(freeze, copy, steps, probe_steps, seed):
+    """List what to train in which order: (layers frozen, steps, seed of the batches)."""
+    if not probe_steps:
+        return [(freeze, steps, seed)]
+    return [(copy, probe_steps, seed), (freeze, steps - probe_steps, [seed, 1])]
+
+
+def _train_rest(model, split, frozen, standardise, terms, **settings):
+    """Run the frozen part of a network once, train the rest; return the history and the seconds of both."""
+    models.freeze(model, frozen)
     begin = time.perf_counter()
-    frozen, trained = _cut_at_first_trained(model, freeze)
-    run = models.compiled(frozen) if frozen else np.asarray
+    prefix, trained = _cut_at_first_trained(model, frozen)
+    run = models.compiled(prefix) if prefix else np.asarray
     inputs, validation = run(split.train.images), run(split.validation.images)
-    seconds = time.perf_counter() - begin if frozen else 0.0
+    seconds = time.perf_counter() - begin if prefix else 0.0
     if standardise:
         _set_statistics(model.get_layer("standardise"), inputs)
+    here = {layer.name for layer in trained.layers}
+    rates = {name: rate for name, rate in settings.pop("layer_rates").items() if name in here}
     history = training.fit(
         trained,
         inputs,
         split.train.labels,
-        steps=steps,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        seed=seed,
         validation=(validation, split.validation.labels),
-        points=points,
-        progress=method if progress else None,
+        layer_rates=rates,
+        terms=[term for term in terms if here.issuperset(term.taps)],
+        **settings,
     )
-    trainable = sum(int(np.prod(weight.shape)) for weight in trained.trainable_variables)
-    accuracy = history.validation_accuracy[-1]
-    seconds += history.seconds
-    return Result(method, model, history, accuracy, trainable, seconds, MappingProxyType(settings))
+    return history, seconds + history.seconds
 
 
 def _trunk_depth(source, layer):
@@ -318,6 +405,15 @@ def _check_depths(source, layer, copy, freeze):
         raise TransferError(
             f"freeze={freeze} with copy={copy}: only copied layers can be frozen. Lower freeze, or copy more layers."
         )
+
+
+def _check_phases(steps, probe_steps, head_rate):
+    if not 0 <= probe_steps < max(steps, 1):
+        raise TransferError(
+            f"probe_steps={probe_steps} of steps={steps}: give 0 to {steps - 1}, so that some are left."
+        )
+    if head_rate is not None and not head_rate > 0:
+        raise TransferError(f"Expected head_rate > 0, found {head_rate}.")
 
 
 def _cut_at_first_trained(model, depth):

@@ -1,0 +1,470 @@
+"""The *f* of y = f(Wx + b): rules and constraints under which a target network is trained.
+
+Three of them are taken from a source network (`L2SP`, `Distillation`, `AttentionTransfer`); one is written by a person
+(`LogicRules`). Each turns itself into a `training.Term`, so that each works alone or beside the others.
+Taught in: chapter 3.3 (Knowledge transfer).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tl_helpers import models
+from tl_helpers.backend import keras, tf
+from tl_helpers.training import Term
+
+
+class KnowledgeError(ValueError):
+    """A rule or a constraint does not fit the networks or the data."""
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What a piece of knowledge may look at when it turns itself into a term of the loss.
+
+    Attributes
+    ----------
+    source, model : keras.Model
+        The source network, and the target network before its first step.
+    train : data.Dataset
+    copied, frozen : int
+        How many of the target's first layers hold the source's weights, and how many of these never change.
+    """
+
+    source: keras.Model
+    model: keras.Model
+    train: object
+    copied: int
+    frozen: int
+
+
+@dataclass(frozen=True)
+class L2SP:
+    """Keep the copied layers near the source's weights: α/2 ‖w_S − w_S⁰‖² + β/2 ‖w_new‖².
+
+    Parameters
+    ----------
+    alpha : float
+        Strength of the pull towards the source's weights; 0 is plain fine-tuning.
+    beta : float
+        Strength of the pull of all other trained weights towards 0.
+
+    Raises
+    ------
+    KnowledgeError
+        If a strength is negative; in training, if no copied layer is trained.
+
+    References
+    ----------
+    Li, Grandvalet and Davoine (2018), Explicit inductive bias for transfer learning, equation 4. Biases are
+    penalised like the other weights. Taught in: chapter 3.3 (Knowledge transfer).
+    """
+
+    alpha: float
+    beta: float = 0.0
+
+    def __post_init__(self):
+        _not_negative(alpha=self.alpha, beta=self.beta)
+
+    def term(self, setting):
+        """Return the penalty as a `training.Term`.
+
+        Parameters
+        ----------
+        setting : Adaptation
+
+        Returns
+        -------
+        training.Term
+        """
+        if setting.copied <= setting.frozen:
+            raise KnowledgeError(
+                f"L2SP holds copied layers near the source's weights, but none is trained: {setting.copied} layers are "
+                f"copied and {setting.frozen} frozen. Copy more, or freeze fewer."
+            )
+        ours, theirs = (models.weight_layers(network) for network in (setting.model, setting.source))
+        pulled = slice(setting.frozen, setting.copied)
+        near = [
+            (weight, tf.constant(start.numpy()))
+            for layer, origin in zip(ours[pulled], theirs[pulled], strict=True)
+            for weight, start in zip(layer.trainable_weights, origin.trainable_weights, strict=True)
+        ]
+        new = [weight for layer in ours[setting.copied :] for weight in layer.trainable_weights]
+
+        def loss(logits, taps, targets):
+            penalty = self.alpha / 2 * sum(tf.reduce_sum((weight - start) ** 2) for weight, start in near)
+            return penalty + self.beta / 2 * sum(tf.reduce_sum(weight**2) for weight in new)
+
+        return Term("L2SP", loss)
+
+
+@dataclass(frozen=True, eq=False)
+class Distillation:
+    """Learn from a teacher's softened outputs: (1 − w) · CE(y, p) + w T² · CE(p_teacher^T, p^T).
+
+    Parameters
+    ----------
+    teacher : keras.Model
+        Images ``(N, 32, 32, 3)`` to logits over the target's classes. A CIFAR-10 network has none of the digits among
+        its classes: a teacher of digits has seen labelled digits, and these are part of the method's price.
+    class_names : sequence of str
+        What the teacher's outputs mean. They are compared with the target's: ten outputs alone prove nothing, as
+        CIFAR-10 has ten classes too.
+    temperature : float
+        T > 0; logits are divided by it, so that a high one shows how alike the classes look to the teacher.
+    weight : float
+        w from 0 (labels only) to 1 (teacher only).
+
+    Raises
+    ------
+    KnowledgeError
+        If temperature or weight are out of range; in training, if the teacher's classes are not the target's.
+
+    References
+    ----------
+    Hinton, Vinyals and Dean (2015), Distilling the knowledge in a neural network, equation 1 and section 2 (the factor
+    T² keeps the size of the gradients). Taught in: chapter 3.3 (Knowledge transfer).
+    """
+
+    teacher: keras.Model
+    class_names: tuple
+    temperature: float = 4.0
+    weight: float = 0.5
+
+    def __post_init__(self):
+        if not (np.isfinite(self.temperature) and self.temperature > 0):
+            raise KnowledgeError(
+                f"Expected a temperature > 0, found {self.temperature}. 1 leaves the outputs as they are."
+            )
+        _share("weight", self.weight)
+
+    def term(self, setting):
+        """Return the teacher's cross-entropy as a `training.Term`.
+
+        Parameters
+        ----------
+        setting : Adaptation
+
+        Returns
+        -------
+        training.Term
+        """
+        wanted, outputs = tuple(setting.train.class_names), self.teacher.outputs[0].shape[-1]
+        if tuple(self.class_names) != wanted or outputs != len(wanted):
+            raise KnowledgeError(
+                f"The teacher has {outputs} outputs, for {', '.join(map(str, self.class_names))}, but the target's "
+                f"classes are {', '.join(wanted)}. Train a teacher on the target's classes first."
+            )
+        soft = softened(models.outputs(self.teacher, setting.train.images), self.temperature)
+        factor = self.weight * self.temperature**2
+
+        def loss(logits, taps, targets):
+            cross_entropy = tf.nn.softmax_cross_entropy_with_logits(targets, logits / self.temperature)
+            return factor * tf.reduce_mean(cross_entropy)
+
+        return Term("Distillation", loss, soft, share=self.weight)
+
+
+@dataclass(frozen=True)
+class AttentionTransfer:
+    """Look where the source looks: β/2 Σ_j ‖Q_S^j/‖Q_S^j‖ − Q_T^j/‖Q_T^j‖‖², Q the map Σ_c A_c² of a layer.
+
+    Parameters
+    ----------
+    strength : float
+        β; 0 is plain fine-tuning.
+    layers : tuple of str
+        Convolutions of source and target with maps of equal height and width. Their channels and the networks' classes
+        may differ: a map has neither.
+
+    Raises
+    ------
+    KnowledgeError
+        If the strength is negative or no layer is named; in training, if a layer has no maps, maps of another size, or
+        is frozen.
+
+    References
+    ----------
+    Zagoruyko and Komodakis (2017), Paying more attention to attention, equations 1 and 2, with p = 2. As in its
+    authors' program the norm of the difference is squared: where both maps agree, as at the start of fine-tuning, the
+    plain norm has no gradient. Taught in: chapter 3.3 (Knowledge transfer).
+    """
+
+    strength: float
+    layers: tuple = ("conv2", "conv3")
+
+    def __post_init__(self):
+        _not_negative(strength=self.strength)
+        if isinstance(self.layers, str) or not self.layers:
+            raise KnowledgeError(f"Expected the names of one or more layers, found {self.layers!r}.")
+
+    def term(self, setting):
+        """Return the distance of the maps as a `training.Term`.
+
+        Parameters
+        ----------
+        setting : Adaptation
+
+        Returns
+        -------
+        training.Term
+        """
+        frozen = {layer.name for layer in models.weight_layers(setting.model)[: setting.frozen]}
+        for name in self.layers:
+            shapes = [models.find_layer(network, name).output.shape for network in (setting.source, setting.model)]
+            if name in frozen:
+                raise KnowledgeError(
+                    f"{name!r} is frozen, so its maps cannot come nearer. Freeze fewer layers, or drop it."
+                )
+            if any(len(shape) != 4 for shape in shapes) or shapes[0][1:3] != shapes[1][1:3]:
+                raise KnowledgeError(
+                    f"Attention maps need a layer with height, width and channels, equally high and wide in both "
+                    f"networks; {name!r} puts out {tuple(shapes[0][1:])} in the source and {tuple(shapes[1][1:])} here."
+                )
+        run = [models.compiled(models.features_at(setting.source, name)) for name in self.layers]
+        maps = np.concatenate([attention_maps(forward(setting.train.images)) for forward in run], axis=1)
+
+        def loss(logits, taps, targets):
+            ours = tf.concat([_attention(taps[name]) for name in self.layers], axis=1)
+            return self.strength / 2 * tf.reduce_mean(tf.reduce_sum((ours - targets) ** 2, axis=1))
+
+        return Term("AttentionTransfer", loss, maps, tuple(self.layers))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A soft rule about an image and its class.
+
+    Parameters
+    ----------
+    name : str
+    truth : callable
+        Images ``(N, 32, 32, 3)``, uint8, to truth values ``(N, K)`` in [0, 1]: r(x, y), how well each class agrees
+        with the rule for each image. 1 everywhere in a row: the rule has nothing to say about that image.
+    confidence : float
+        λ ≥ 0, how much the rule is trusted; 0 switches it off.
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+
+    name: str
+    truth: Callable
+    confidence: float = 1.0
+
+    def __post_init__(self):
+        _not_negative(confidence=self.confidence)
+
+    def values(self, images, classes):
+        """Apply the rule to images.
+
+        Parameters
+        ----------
+        images : ndarray, shape (N, 32, 32, 3), uint8
+        classes : int
+            K.
+
+        Returns
+        -------
+        ndarray, shape (N, K), float32
+
+        Raises
+        ------
+        KnowledgeError
+            If the rule does not give one number in [0, 1] an image and class.
+        """
+        found = np.asarray(self.truth(images), "float32")
+        if found.shape != (len(images), classes):
+            raise KnowledgeError(
+                f"Rule {self.name!r}: expected truth values of shape ({len(images)}, {classes}), one an image and "
+                f"class; found {found.shape}."
+            )
+        if not ((found >= 0) & (found <= 1)).all():
+            raise KnowledgeError(
+                f"Rule {self.name!r}: truth values lie in [0, 1]; found {found.min()} to {found.max()}."
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class LogicRules:
+    """Train towards the outputs as the rules would correct them: q(y|x) ∝ p(y|x) exp(−C Σ_l λ_l (1 − r_l(x, y))).
+
+    The loss is (1 − π) · CE(y, p) + π · CE(q, p), with q counted as given. A person wrote the rules: this is prior
+    knowledge, and none of it is taken from a source network.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+    strength : float
+        C; 0 makes q equal to p.
+    weight : float
+        π from 0 (labels only) to 1 (corrected outputs only). The paper lets it change during training; here it is
+        constant, as the steps are few.
+
+    Raises
+    ------
+    KnowledgeError
+        If there is no rule, strength or weight are out of range, or a rule gives values of another shape.
+
+    References
+    ----------
+    Hu, Ma, Liu, Hovy and Xing (2016), Harnessing deep neural networks with logic rules, equations 2 and 4.
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+
+    rules: tuple
+    strength: float = 1.0
+    weight: float = 0.5
+
+    def __post_init__(self):
+        _not_negative(strength=self.strength)
+        _share("weight", self.weight)
+        object.__setattr__(self, "rules", tuple(self.rules))
+        if not self.rules or not all(isinstance(rule, Rule) for rule in self.rules):
+            raise KnowledgeError(f"Expected one or more of knowledge.Rule, found {self.rules!r}.")
+
+    def penalty(self, images, classes):
+        """Return C Σ_l λ_l (1 − r_l(x, y)).
+
+        Parameters
+        ----------
+        images : ndarray, shape (N, 32, 32, 3), uint8
+        classes : int
+
+        Returns
+        -------
+        ndarray, shape (N, K), float32
+        """
+        broken = sum(rule.confidence * (1 - rule.values(images, classes)) for rule in self.rules)
+        return np.float32(self.strength) * broken
+
+    def project(self, logits, images):
+        """Correct a network's outputs by the rules, without any training.
+
+        Parameters
+        ----------
+        logits : ndarray, shape (N, K), float
+        images : ndarray, shape (N, 32, 32, 3), uint8
+
+        Returns
+        -------
+        ndarray, shape (N, K), float32
+            q; each row sums to 1.
+        """
+        return softened(logits - self.penalty(images, logits.shape[1]))
+
+    def term(self, setting):
+        """Return the cross-entropy with q as a `training.Term`.
+
+        Parameters
+        ----------
+        setting : Adaptation
+
+        Returns
+        -------
+        training.Term
+        """
+        penalty = self.penalty(setting.train.images, len(setting.train.class_names))
+
+        def loss(logits, taps, targets):
+            corrected = tf.stop_gradient(tf.nn.softmax(logits - targets))
+            return self.weight * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(corrected, logits))
+
+        return Term("LogicRules", loss, penalty, share=self.weight)
+
+
+def rule_table(rules, images, labels, class_names):
+    """Count how often rules speak, and how often labels agree with them.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+    images : ndarray, shape (N, 32, 32, 3), uint8
+    labels : ndarray, shape (N,), int
+        True labels give the rules' precision; predicted ones give the share of predictions that keep to them, so that
+        1 minus it is the share of violations.
+    class_names : sequence of str
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: the rule's name. Columns: ``coverage``, the share of images about which the rule says anything, and
+        ``agreement``, the mean truth value of the label over those images (missing where there is none).
+
+    Raises
+    ------
+    KnowledgeError
+        If a rule gives values of another shape.
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    rows = {}
+    for rule in rules:
+        truth = rule.values(images, len(class_names))
+        speaks = truth.min(1) < 1
+        agreed = truth[np.arange(len(labels)), labels][speaks]
+        rows[rule.name] = {"coverage": speaks.mean(), "agreement": agreed.mean() if speaks.any() else np.nan}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def softened(logits, temperature=1.0):
+    """Turn logits into probabilities: exp(z_i/T) / Σ_j exp(z_j/T).
+
+    Parameters
+    ----------
+    logits : ndarray, shape (N, K), float
+    temperature : float
+        T > 0; above 1 the probabilities come closer to each other.
+
+    Returns
+    -------
+    ndarray, shape (N, K), float32
+
+    References
+    ----------
+    Hinton, Vinyals and Dean (2015), equation 1. Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    scaled = np.asarray(logits, "float64") / temperature
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    return (powers / powers.sum(1, keepdims=True)).astype("float32")
+
+
+def attention_maps(activations):
+    """Return where a convolution responds: the sum of its squared channels, as a vector of length 1.
+
+    Parameters
+    ----------
+    activations : ndarray, shape (N, H, W, C), float32
+
+    Returns
+    -------
+    ndarray, shape (N, H·W), float32
+        Row by row; all zeros for an image to which no channel responds.
+
+    References
+    ----------
+    Zagoruyko and Komodakis (2017), section 3.1, F²_sum. Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    return _attention(tf.constant(activations)).numpy()
+
+
+def _attention(activations):
+    maps = tf.reduce_sum(activations**2, axis=3)
+    return tf.math.l2_normalize(tf.reshape(maps, (tf.shape(maps)[0], -1)), axis=1, epsilon=1e-12)
+
+
+def _not_negative(**numbers):
+    for name, value in numbers.items():
+        if not (np.isfinite(value) and value >= 0):
+            raise KnowledgeError(f"Expected {name} ≥ 0, found {value}.")
+
+
+def _share(name, value):
+    if not 0 <= value <= 1:
+        raise KnowledgeError(f"Expected {name} from 0 to 1, found {value}.")
