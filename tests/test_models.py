@@ -88,6 +88,34 @@ def test_parameter_table_adds_up():
     assert table.loc["conv2", "output"] == "13 × 13 × 64"
 
 
+def test_tapped_gives_the_outputs_and_what_was_asked_for(images):
+    model = models.source_cnn(1)
+    cut = keras.Sequential([keras.Input((15, 15, 32)), *model.layers[3:]])  # layers that two networks share
+    first = models.outputs(models.features_at(model, "pool1"), images)
+    logits, taps = models.tapped(cut, {"conv2", "dense"})(first)
+    np.testing.assert_allclose(logits, models.outputs(model, images), atol=1e-5)
+    assert set(taps) == {"conv2", "dense"}
+    for name, found in taps.items():
+        np.testing.assert_allclose(found, models.outputs(models.features_at(model, name), images), atol=1e-5)
+    with pytest.raises(models.ModelError, match="no layer 'conv9'"):
+        models.tapped(model, ["conv9"])
+
+
+def test_distance_worked_by_hand():
+    source, model = models.source_cnn(1), models.source_cnn(1)
+    assert models.distance(model, source, 5) == 0
+    kernel, bias = model.get_layer("conv2").get_weights()
+    kernel[0, 0, 0, :9] += 1  # nine weights by 1 and one bias by 4: √(9 + 16) = 5
+    bias[3] -= 4
+    model.get_layer("conv2").set_weights([kernel, bias])
+    assert models.distance(model, source, 1) == 0
+    assert models.distance(model, source, 2) == pytest.approx(5)
+    with pytest.raises(models.ModelError, match="Cannot compare 6 layers"):
+        models.distance(model, source, 6)
+    with pytest.raises(models.ModelError, match="Cannot compare 'output' and 'output'"):
+        models.distance(models.source_cnn(classes=3), source, 5)
+
+
 @settings(max_examples=10, deadline=None)
 @given(depth=st.integers(0, 5))
 def test_copy_weights_copies_a_prefix(depth):

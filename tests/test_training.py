@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tl_helpers import models, training
-from tl_helpers.backend import keras
+from tl_helpers.backend import keras, tf
 
 
 def linear(seed=0):
@@ -110,3 +110,79 @@ def test_a_wholly_frozen_network_has_nothing_to_train(points):
     model = models.freeze(linear(), 1)
     with pytest.raises(training.TrainingError, match="Every layer is frozen"):
         training.fit(model, *points, steps=1, learning_rate=0.1)
+
+
+# Rates of single layers, terms of the loss, two runs in a row
+
+
+def test_a_layer_may_have_its_own_rate():
+    x, y = np.eye(4, dtype="float32"), np.array([0, 1, 0, 1])
+    plain, own, same = (two_layers() for _ in range(3))
+    settings_of = {"steps": 3, "learning_rate": 1e-2, "batch_size": 4}
+    training.fit(plain, x, y, **settings_of)
+    training.fit(own, x, y, layer_rates={"b": 1e-3}, **settings_of)
+    training.fit(same, x, y, layer_rates={"b": 1e-2}, **settings_of)
+    kernels = [[net.get_layer(name).get_weights()[0] for name in "ab"] for net in (two_layers(), own)]
+    moved = [np.abs(end - start).max() for start, end in zip(*kernels, strict=True)]
+    # Adam's steps are at most about as long as the rate, whatever the gradient: three of 1e-2, and three of 1e-3
+    assert 1e-2 < moved[0] <= 3e-2
+    assert 1e-3 < moved[1] <= 3e-3
+    for ours, theirs in zip(same.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def two_layers():
+    chain = [keras.Input((4,)), keras.layers.Dense(3, name="a"), keras.layers.Dense(2, name="b")]
+    return models.reseeded(keras.Sequential(chain), 1)
+
+
+@pytest.mark.parametrize("rates", [{"c": 1e-3}, {"b": 0}, {"b": float("nan")}])
+def test_a_rate_for_no_layer_is_explained(rates):
+    with pytest.raises(training.TrainingError, match=r"layer_rates.*rate > 0 for one of the layers a, b"):
+        training.fit(two_layers(), np.eye(4), np.array([0, 1, 0, 1]), steps=1, learning_rate=1, layer_rates=rates)
+
+
+def test_a_term_gets_its_own_rows_and_the_taps_it_asks_for():
+    x, y = np.eye(4, dtype="float32"), np.array([0, 1, 0, 1])
+    targets = np.arange(4, dtype="float32")[:, None] * 10
+    model, seen = two_layers(), []
+
+    def loss(logits, taps, rows):
+        tf.py_function(lambda *got: seen.append([part.numpy() for part in got]), [logits, taps["a"], rows], [])
+        return 0.0 * tf.reduce_sum(logits)
+
+    before = models.outputs(model, x)
+    term = training.Term("spy", loss, targets, taps=("a",))
+    training.fit(model, x, y, steps=1, learning_rate=1e-9, batch_size=3, seed=5, terms=[term])
+    rows = training.batch_rows(4, 3, 1, 5)[0]
+    logits, tapped, got = seen[0]
+    np.testing.assert_allclose(got, targets[rows])
+    np.testing.assert_allclose(logits, before[rows], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(tapped, models.outputs(models.features_at(model, "a"), x)[rows], rtol=1e-4, atol=1e-6)
+
+
+def test_a_term_adds_to_the_loss_and_takes_its_share():
+    x, y = np.eye(4, dtype="float32"), np.array([0, 1, 0, 1])
+    settings_of = {"steps": 1, "learning_rate": 1e-9, "batch_size": 4}
+    plain = training.fit(two_layers(), x, y, **settings_of).loss[0]
+    term = training.Term("five", lambda logits, taps, targets: tf.constant(5.0), share=0.25)
+    assert training.fit(two_layers(), x, y, terms=[term], **settings_of).loss[0] == pytest.approx(0.75 * plain + 5)
+
+
+def test_terms_that_do_not_fit_are_explained():
+    x, y = np.eye(4, dtype="float32"), np.array([0, 1, 0, 1])
+    short = training.Term("short", lambda *_: 0.0, np.zeros((3, 1), "float32"))
+    with pytest.raises(training.TrainingError, match="short has 3 rows of targets for 4 training examples"):
+        training.fit(two_layers(), x, y, steps=1, learning_rate=1, terms=[short])
+    greedy = training.Term("greedy", lambda *_: 0.0, share=1.5)
+    with pytest.raises(training.TrainingError, match=r"greedy 1\.5"):
+        training.fit(two_layers(), x, y, steps=1, learning_rate=1, terms=[greedy])
+    broken = training.Term("broken", lambda *_: tf.constant(float("nan")))
+    with pytest.raises(training.TrainingError, match="loss is nan"):
+        training.fit(two_layers(), x, y, steps=1, learning_rate=1, terms=[broken])
+
+
+def test_two_histories_follow_each_other():
+    first = training.History((2, 4), (1.0, 0.9), (0.5, 0.6), 1.5)
+    second = training.History((3,), (0.8,), (0.7,), 2.0)
+    assert first.then(second) == training.History((2, 4, 7), (1.0, 0.9, 0.8), (0.5, 0.6, 0.7), 3.5)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tl_helpers import data, models, training, transfer
+from tl_helpers import data, knowledge, models, training, transfer
 from tl_helpers.backend import keras
 
 QUICK = {"steps": 12, "batch_size": 16, "points": 2}
@@ -36,6 +36,9 @@ def equal(a, b):
 CALLS = {
     "feature extraction": lambda source, split, **k: transfer.feature_extraction(source, split, **k),
     "parameter transfer": lambda source, split, **k: transfer.parameter_transfer(source, split, **k),
+    "knowledge transfer": lambda source, split, **k: transfer.knowledge_transfer(
+        source, split, knowledge=[knowledge.L2SP(0.01)], **k
+    ),
     "from scratch": lambda source, split, **k: transfer.from_scratch(split, **k),
 }
 
@@ -135,6 +138,43 @@ def test_the_cached_prefix_gives_what_the_whole_network_gives(source, split):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+def test_copying_is_of_the_whole_trunk_unless_said_otherwise(source, split):
+    result = transfer.parameter_transfer(source, split, **QUICK)
+    assert result.settings["copy"] == 3
+    assert equal(
+        result.model.get_weights(), transfer.parameter_transfer(source, split, copy=3, **QUICK).model.get_weights()
+    )
+
+
+def test_linear_probing_then_fine_tuning(source, split):
+    """The two phases by hand: the head alone, and then all from there."""
+    model = models.freeze(transfer.target_network(source, classes=3, copy=3), 3)
+    images, labels = split.train.images, split.train.labels
+    shared = {"learning_rate": 1e-3, "batch_size": 16, "points": 2}
+    first = training.fit(model, images, labels, steps=8, seed=0, **shared)
+    assert equal(weights(model, "conv1", "conv3"), weights(source, "conv1", "conv3"))
+    second = training.fit(models.freeze(model, 1), images, labels, steps=4, seed=[0, 1], **shared)
+    result = transfer.parameter_transfer(source, split, freeze=1, probe_steps=8, **QUICK)
+    assert result.history.steps == (4, 8, 10, 12)
+    assert result.history.loss == pytest.approx(first.loss + second.loss, rel=1e-4)
+    for ours, theirs in zip(result.model.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert equal(weights(result.model, "conv1"), weights(source, "conv1"))
+    assert result.trainable_parameters == models.parameter_table(result.model).trainable.sum()
+    assert not equal(weights(result.model, "conv3"), weights(source, "conv3"))
+
+
+def test_what_is_not_copied_may_have_its_own_rate(source, split):
+    still = transfer.parameter_transfer(source, split, copy=2, learning_rate=1e-9, head_rate=1e-2, **QUICK)
+    assert models.distance(still.model, source, 2) < 1e-3
+    for name in ("conv3", "head"):
+        start = weights(transfer.target_network(source, classes=3, copy=2), name)[0]
+        assert np.abs(weights(still.model, name)[0] - start).max() > 1e-2
+    probed = transfer.parameter_transfer(source, split, learning_rate=1e-9, head_rate=1e-2, probe_steps=6, **QUICK)
+    assert models.distance(probed.model, source, 3) < 1e-3
+    assert np.abs(weights(probed.model, "head")[0]).max() > 1e-2
+
+
 def test_the_same_call_gives_the_same_numbers(source, split):
     one, two = (transfer.from_scratch(split, seed=2, **QUICK) for _ in range(2))
     assert one.history.loss == pytest.approx(two.history.loss, rel=1e-6)
@@ -181,6 +221,10 @@ def test_evaluate_counts_by_class(source, split):
         (lambda s, d: transfer.feature_extraction(s, d, initialisation="zeros"), "'source' or 'random'"),
         (lambda s, d: transfer.from_scratch(d, steps=0), "steps ≥ 1"),
         (lambda s, d: transfer.from_scratch(d, learning_rate=0), "learning_rate > 0"),
+        (lambda s, d: transfer.parameter_transfer(s, d, probe_steps=200), "give 0 to 199"),
+        (lambda s, d: transfer.parameter_transfer(s, d, probe_steps=-1), "give 0 to 199"),
+        (lambda s, d: transfer.parameter_transfer(s, d, head_rate=0), "head_rate > 0"),
+        (lambda s, d: transfer.knowledge_transfer(s, d, copy=4), "3 layers with weights; give 0 to 3"),
         (lambda s, d: transfer.evaluate(s, d.test), "10 outputs.*3 classes"),
     ],
 )
