@@ -1,0 +1,71 @@
+"""What the tests of the runner name in their grids, and a process that kills its runner again and again."""
+
+import os
+import random
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from tl_helpers import experiments
+from tl_helpers.experiments import log
+
+
+def digits():
+    from tl_helpers import data
+
+    return data.digits()
+
+
+def source():
+    from tl_helpers import models
+
+    return models.source_cnn(seed=3)
+
+
+def quick_work(batch, memory, threads):
+    """Stand in for `workbench.work`: rows at once, from the run alone, some of them long enough to be cut off."""
+    rows = []
+    for run in batch:
+        time.sleep(0.001)
+        number = int(run.key[:6], 16) / 16**6
+        values = {name: getattr(run, name) for name in run.__dataclass_fields__ if name in log.COLUMNS}
+        values |= {"key": run.key, "head": "", "settings": "{}", "error": "", "date": "2026-01-01", "machine": "toy"}
+        values |= {"validation_accuracy": number, "test_accuracy": number, "trainable_parameters": 1, "seconds": 0.1}
+        rows.append(values | {"history": '{"steps":[' + "1," * int(number * 20_000) + "2]}"})
+    return rows
+
+
+GRID = experiments.Grid("kill", method=["parameter transfer"], layers_frozen=range(4), seed=range(100))
+
+
+def size_of(path):
+    return path.stat().st_size if path.is_file() else 0
+
+
+def killed_often(path, rounds):
+    """Start the runner `rounds` times and kill it at a random moment; then let it finish. Return the rows at each kill."""
+    chance, counts, before = random.Random(0), [], set()
+    for _ in range(rounds):
+        child = os.fork()
+        if child == 0:
+            experiments.run(GRID, path, progress=False, work=quick_work)
+            os._exit(0)
+        enough = size_of(path) + chance.uniform(0, 200_000)
+        while size_of(path) < enough:
+            time.sleep(0.0003)
+        time.sleep(chance.uniform(0, 0.003))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        with log.open_log(path) as found:  # mends what the kill has torn, refuses what is damaged
+            assert before <= found.keys, "a row was lost"
+            before = found.keys
+        counts.append(len(before))
+    experiments.run(GRID, path, progress=False, work=quick_work)
+    return counts
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    print(*killed_often(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,41 @@
+"""Experiments: a grid says what to compare, `run` does what is missing, `records` reads what came out.
+
+``python -m tl_helpers.experiments --help`` explains the command line. Neither this package nor a grid loads TensorFlow;
+only doing a run does. Taught in: chapter 4 (Worked example).
+"""
+
+from tl_helpers.experiments.cost import estimate
+from tl_helpers.experiments.grid import ExperimentError, Grid, Run, expand
+from tl_helpers.experiments.log import COLUMNS, SCHEMA_VERSION, history, records
+from tl_helpers.experiments.runner import run
+from tl_helpers.experiments.worked_example import (
+    ARMS,
+    DEVELOPMENT_SEEDS,
+    LEARNING_RATES,
+    arms,
+    budget,
+    chosen_learning_rate,
+    chosen_learning_rates,
+    known,
+)
+
+__all__ = [
+    "ARMS",
+    "COLUMNS",
+    "DEVELOPMENT_SEEDS",
+    "LEARNING_RATES",
+    "SCHEMA_VERSION",
+    "ExperimentError",
+    "Grid",
+    "Run",
+    "arms",
+    "budget",
+    "chosen_learning_rate",
+    "chosen_learning_rates",
+    "estimate",
+    "expand",
+    "history",
+    "known",
+    "records",
+    "run",
+]

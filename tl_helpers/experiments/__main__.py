@@ -1,0 +1,78 @@
+"""Compute recorded runs that are missing: `make records`.
+
+GRID is one or more of:
+{grids}
+Without GRID: all of them, in this order. What the file holds is not done again; stop it any time (Ctrl-C) and give the
+same command to go on. A run that fails has its error recorded; --retry-failed does it again.
+
+Examples
+--------
+  python -m tl_helpers.experiments --dry-run              list the missing runs and estimate their cost
+  python -m tl_helpers.experiments tuning --jobs 2        two processes of one thread each
+  python -m tl_helpers.experiments --dask tcp://host:8786 on the workers of a Dask cluster; records are written here
+"""
+
+import argparse
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+
+from tl_helpers.data import DataError
+from tl_helpers.experiments import COLUMNS, ExperimentError, estimate, expand, known, records, run
+
+
+def main(arguments=None):
+    """Run the command line; return its exit status."""
+    grids = known()
+    told = "\n".join(f"  {name:<10} {make.__doc__.splitlines()[0]}" for name, make in grids.items())
+    layout = argparse.RawDescriptionHelpFormatter
+    told = __doc__.format(grids=told)
+    parser = argparse.ArgumentParser("python -m tl_helpers.experiments", description=told, formatter_class=layout)
+    default = Path(str(resources.files("tl_helpers") / "assets" / "worked_example.csv"))
+    parser.add_argument("grids", nargs="*", metavar="GRID", help="which grids; see above")
+    parser.add_argument("--output", type=Path, default=default, help="file of records (default: the one that ships)")
+    parser.add_argument("--dry-run", action="store_true", help="do nothing but list the missing runs and their cost")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, of one thread each if several")
+    parser.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster (pip install dask distributed)")
+    parser.add_argument("--memory", type=float, default=1.0, metavar="GB", help="activations kept by each process")
+    parser.add_argument("--retry-failed", action="store_true", help="do runs with a recorded error again")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.grids if name not in grids]
+    if unknown:
+        parser.error(f"no grid is called {unknown[0]!r}; there are {', '.join(grids)}")
+    how = {"jobs": options.jobs, "dask": options.dask, "memory": int(options.memory * 2**30)}
+    try:
+        for name in options.grids or grids:
+            _do(name, grids[name], options, how)
+    except KeyboardInterrupt:
+        print(f"\nStopped. What is done stands in {options.output}; the same command goes on from there.")
+        return 130
+    except (ExperimentError, DataError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _do(name, make, options, how):
+    path = options.output
+    so_far = records(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
+    chosen = make(so_far)
+    runs, combinations = expand(chosen), sum(grid.size for grid in chosen)
+    missing = [each for each in runs if each.key not in set(so_far.key)]
+    print(f"{name}: {len(runs)} runs; {len(missing)} are missing in {path}", flush=True)
+    if combinations > len(runs):
+        print(f"{combinations - len(runs)} combinations mean nothing, or the same as another, and are left out")
+    if options.dry_run and missing:
+        costs = estimate(chosen, path, **how)
+        print(costs.to_string(index=False, float_format="{:.1f}".format))
+        print(f"in all about {costs.seconds.sum() / 60:.1f} minutes with jobs={how['jobs']}")
+    elif missing or options.retry_failed:
+        table = run(chosen, path, retry_failed=options.retry_failed, **how)
+        for row in table[table.error != ""].itertuples():
+            print(f"failed: {row.arm}, {row.target}, rate {row.learning_rate:g}, seed {row.seed}: {row.error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Which runs are done together: heads of one arm, and runs behind one frozen prefix.
+
+Taught in: How fast.
+"""
+
+import itertools
+from dataclasses import replace
+
+from tl_helpers.experiments.grid import depth_of
+
+MEMORY = 1 << 30  # bytes of activations that a process keeps
+POINTS = 10  # of a learning curve
+NEEDS_IMAGES = ("distillation", "logic rules")  # teacher and rules look at images, not at activations
+
+
+def trains_together(run):
+    """Tell whether a run is a linear head on frozen features, so that many of its kind train in one loop."""
+    return run.method == "feature extraction" and not run.head and {k for k, _ in run.settings} <= {"standardise"}
+
+
+def prefix_key(run):
+    """Return what decides the activations of a run's frozen prefix; None where there is none to keep."""
+    if run.method in NEEDS_IMAGES or run.method == "from scratch":
+        return None
+    if run.layers_frozen == 0 and run.method != "feature extraction":
+        return None
+    random = run.seed if run.initialisation == "random" else None
+    whole = run.layers_frozen == depth_of(run.source, run.layer)
+    return run.source, run.target, run.initialisation, random, run.layers_frozen, run.layer if whole else None
+
+
+def batches(runs, size=64):
+    """Put together the runs that share most of their work: heads of one arm, or runs behind one frozen prefix.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    size : int
+        Heads to train at once, at most.
+
+    Returns
+    -------
+    list of tuple of Run
+        What an interruption can lose is at most one of them a process.
+    """
+    arms, single = {}, []
+    for run in runs:
+        if trains_together(run):
+            arms.setdefault(replace(run, seed=0, learning_rate=0.0), {}).setdefault(run.seed, {})[run.learning_rate] = (
+                run
+            )
+        else:
+            single.append(run)
+    found = []
+    for arm, by_seed in arms.items():
+        by_rates = {}  # an interrupted grid may lack other rates for one seed than for another
+        for seed, by_rate in by_seed.items():
+            by_rates.setdefault(tuple(sorted(by_rate)), []).append(seed)
+        for rates, seeds in by_rates.items():
+            for some in _chunks(seeds, _seeds_at_once(arm, size // len(rates))):
+                found.append(tuple(by_seed[seed][rate] for seed in some for rate in rates))
+    for key, group in itertools.groupby(sorted(single, key=lambda run: repr(prefix_key(run))), prefix_key):
+        found += _chunks(list(group), 1 if key is None else 4)
+    return found
+
+
+def _seeds_at_once(run, most):
+    """Bound the memory of a batch: its stacked training features, and a random network's activations for each seed."""
+    if run.labels_per_class is None:
+        return 1
+    return max(1, min(most, 2000 // run.labels_per_class, 8 if run.initialisation == "random" else most))
+
+
+def _chunks(items, size):
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]

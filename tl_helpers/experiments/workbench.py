@@ -1,0 +1,338 @@
+"""Doing runs: what is frozen is computed once and kept, what is small is trained together, the rest is `transfer`.
+
+A frozen prefix turns images into activations, and what is left of the source into a smaller source. So a run with
+frozen layers is an ordinary call of `transfer` on a data set of activations, with nothing frozen.
+Taught in: How fast.
+"""
+
+import datetime
+import functools
+import json
+import os
+import pkgutil
+import platform
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tl_helpers import data, knowledge, models, transfer
+from tl_helpers.backend import keras, tf
+from tl_helpers.experiments import heads
+from tl_helpers.experiments.grid import ExperimentError
+from tl_helpers.experiments.plan import MEMORY, POINTS, prefix_key, trains_together
+
+TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
+_one_at_a_time = threading.Lock()  # a Dask worker has several threads; one workbench serves them in turn
+
+
+class Workbench:
+    """Sources, targets and activations, each made once and kept.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes of activations to keep. What was not used for longest goes first; those in use always stay.
+    """
+
+    def __init__(self, memory=MEMORY):
+        self.memory = memory
+        self._loaded, self._activations = {}, OrderedDict()
+
+    def source(self, name):
+        """Return a source network by its name in a grid."""
+        return self._once("source", name, _source)
+
+    def target(self, name):
+        """Return a data set by its name in a grid."""
+        return self._once("target", name, _target)
+
+    def split(self, run):
+        """Return a run's split of the target, with row numbers in the place of the images."""
+        dataset = self.target(run.target)
+        numbered = replace(dataset, images=np.arange(len(dataset)))
+        if run.labels_per_class is None:
+            return self._once("rows", (run.target, run.seed), lambda _: data.full_split(numbered, run.seed))
+        return data.few_shot(numbered, run.labels_per_class, run.seed)
+
+    def activations(self, run):
+        """Return what the frozen prefix of a run makes of its target's images; None where nothing can be kept."""
+        key = prefix_key(run)
+        if key is None:
+            return None
+        if key not in self._activations:
+            network, images = self._network(run), self.target(run.target).images
+            self._activations[key] = Activations(models.features_at(network, cut(network, run)), images)
+        self._activations.move_to_end(key)
+        while len(self._activations) > 1 and sum(a.nbytes for a in self._activations.values()) > self.memory:
+            self._activations.popitem(last=False)
+        return self._activations[key]
+
+    def suffix(self, run):
+        """Return what is left of a source behind a run's frozen prefix: activations in, a network to transfer from."""
+        network = self._network(run)
+        last = cut(network, run)
+        names = [layer.name for layer in network.layers]
+        kept = network.layers[names.index(last) + 1 : names.index(run.layer) + 1]
+        copies = [type(layer).from_config(layer.get_config()) for layer in kept]
+        through = [] if kept else [keras.layers.Activation("linear", name=run.layer)]
+        smaller = keras.Sequential([keras.Input(models.find_layer(network, last).output.shape[1:]), *copies, *through])
+        for copy, layer in zip(copies, kept, strict=True):
+            copy.set_weights(layer.get_weights())
+        return smaller
+
+    def _network(self, run):
+        source = self.source(run.source)
+        return source if run.initialisation == "source" else models.reseeded(source, run.seed)
+
+    def _once(self, kind, name, make):
+        if (kind, name) not in self._loaded:
+            self._loaded[kind, name] = make(name)
+        return self._loaded[kind, name]
+
+
+class Activations:
+    """The activations of one network for the images of one data set, computed when they are asked for.
+
+    Parameters
+    ----------
+    network : keras.Model
+    images : ndarray, shape (N, ...)
+    """
+
+    def __init__(self, network, images):
+        self._run, self._images = models.compiled(network), images
+        self._values = np.empty((len(images), *network.outputs[0].shape[1:]), "float32")  # pages are taken when written
+        self._known = np.zeros(len(images), bool)
+        self.seconds = 0.0
+
+    @property
+    def nbytes(self):
+        """Bytes of what was computed so far."""
+        return int(self._known.sum()) * self._values[:1].nbytes
+
+    def rows(self, index):
+        """Return the activations of some rows, shape (len(index), ...); those that are missing are computed."""
+        missing = np.unique(index[~self._known[index]])
+        if len(missing):
+            begin = time.perf_counter()
+            self._values[missing] = self._run(self._images[missing])
+            self._known[missing] = True
+            self.seconds += time.perf_counter() - begin
+        return self._values[index]
+
+
+def work(runs, memory=MEMORY, threads=None):
+    """Do runs that belong together, in this process.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        One of `plan.batches`.
+    memory : int
+        As for `Workbench`; the workbench is kept for the next call.
+    threads : int, optional
+        For TensorFlow, if it has not begun to compute yet.
+
+    Returns
+    -------
+    list of dict
+        A row a run, as `open_log` takes them. A run that fails has its error in the row.
+    """
+    with _one_at_a_time:
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        desk = bench(memory)
+        for name in {run.target for run in runs}:
+            desk.target(name)  # data that are missing stop the grid: none of its runs could be done
+        together = len(runs) > 1 and all(map(trains_together, runs))
+        try:
+            return _many(desk, runs) if together else [_row_or_error(desk, run) for run in runs]
+        except Exception:  # whichever it was, its own row shall say so
+            return [_row_or_error(desk, run) for run in runs]
+
+
+@functools.cache
+def bench(memory):
+    """Return the workbench of this process."""
+    return Workbench(memory)
+
+
+def _source(name):
+    if ":" in name:
+        return pkgutil.resolve_name(name)()
+    return models.pretrained() if name == "cifar10" else models.pretrained(name)
+
+
+def _target(name):
+    if ":" in name:
+        return pkgutil.resolve_name(name)()
+    if name == "digits":
+        return data.digits()
+    if name in ("cifar10-a", "cifar10-b"):
+        return data.only(data.load("cifar10"), getattr(data, name.upper().replace("-", "_")), name)
+    if name not in ("mnist", "cifar10"):
+        raise ExperimentError(f"Unknown target {name!r}. Known: {', '.join(TARGETS)}, or 'module:function'.")
+    dataset = data.load(name)
+    if dataset.name != name:
+        raise ExperimentError(f"{name!r} is not here, and {dataset.name!r} must not be recorded in its place.")
+    return dataset
+
+
+def cut(network, run):
+    """Name the last layer before the first one that trains: the end of a run's frozen prefix."""
+    names = [layer.name for layer in network.layers]
+    trained = [layer.name for layer in models.weight_layers(network)][run.layers_frozen :]
+    upto = names.index(run.layer)
+    first = min((names.index(name) for name in trained), default=len(names))
+    return names[min(first - 1, upto)]
+
+
+def _one(bench, run):
+    """Do one run through `transfer`; return its row."""
+    rows, kept = bench.split(run), bench.activations(run)
+    before = kept.seconds if kept else 0.0
+
+    def part(name):
+        numbered = getattr(rows, name)
+        images = kept.rows(numbered.images) if kept else bench.target(run.target).images[numbered.images]
+        return replace(numbered, images=images)
+
+    split = replace(rows, train=part("train"), validation=part("validation"))
+    shared = kept.seconds - before if kept else 0.0
+    result = _trained(bench, run, split, cut_off=run.layers_frozen if kept else 0)
+    score = result.evaluate(part("test")).accuracy if run.test else None
+    curve = result.history.steps, result.history.loss, result.history.validation_accuracy
+    numbers = result.validation_accuracy, score, result.trainable_parameters, result.seconds + shared
+    return row(run, len(split.train), *numbers, curve)
+
+
+def _trained(bench, run, split, cut_off):
+    """Call the method of a run; `split` holds activations if the first `cut_off` layers were computed beforehand."""
+    settings = dict(run.settings)
+    steps = run.steps_on(len(split.train))
+    shape = {"layer": run.layer, "head": run.head}
+    budget = {"learning_rate": run.learning_rate, "steps": steps, "batch_size": run.batch_size}
+    budget |= {"seed": run.seed, "points": POINTS}
+    if run.method == "from scratch":
+        return transfer.from_scratch(split, architecture=bench.source(run.source), **shape, **settings, **budget)
+    source = bench.source(run.source) if prefix_key(run) is None else bench.suffix(run)
+    shape |= {"initialisation": run.initialisation}
+    if run.method == "feature extraction":
+        return transfer.feature_extraction(source, split, **shape, **settings, **budget)
+    shape |= {"copy": run.layers_copied - cut_off, "freeze": run.layers_frozen - cut_off}
+    if run.method in ("parameter transfer", "LP-FT"):
+        phases = {"probe_steps": steps // 2} if run.method == "LP-FT" else {}
+        return transfer.parameter_transfer(source, split, **shape, **phases | settings, **budget)
+    knows = [_knowledge(bench, run.method, settings)]
+    return transfer.knowledge_transfer(source, split, knowledge=knows, **shape, **budget)
+
+
+def _knowledge(bench, method, settings):
+    """Make the rule or constraint of a method from its settings."""
+    if method == "L2-SP":
+        return knowledge.L2SP(**settings)
+    if method == "attention transfer":
+        return knowledge.AttentionTransfer(**settings)
+    if method == "logic rules":
+        return knowledge.LogicRules(pkgutil.resolve_name(settings.pop("rules")), **settings)
+    teacher = settings.pop("teacher")
+    return knowledge.Distillation(bench.source(teacher), models.model_card(teacher)["classes"], **settings)
+
+
+def _many(bench, runs):
+    """Train the heads of several runs in one loop; return their rows."""
+    first, classes = runs[0], len(bench.target(runs[0].target).class_names)
+    seeds, rates = (list(dict.fromkeys(getattr(run, name) for run in runs)) for name in ("seed", "learning_rate"))
+    of_seed = [next(run for run in runs if run.seed == seed) for seed in seeds]
+    splits, stores = [bench.split(run) for run in of_seed], [bench.activations(run) for run in of_seed]
+    before = sum(store.seconds for store in set(stores))
+
+    def stack(part):
+        found = [getattr(split, part) for split in splits]
+        rows = [store.rows(p.images).reshape(len(p), -1) for store, p in zip(stores, found, strict=True)]
+        return np.stack(rows) if len(rows) > 1 else rows[0][None], np.stack([p.labels for p in found])
+
+    (features, labels), validation = stack("train"), stack("validation")
+    seconds = sum(store.seconds for store in set(stores)) - before
+    count, width = features.shape[1:]
+    trained = heads.fit_heads(
+        features,
+        labels,
+        validation,
+        classes=classes,
+        learning_rates=rates,
+        seeds=seeds,
+        steps=first.steps_on(count),
+        batch_size=first.batch_size,
+        standardise=dict(first.settings).get("standardise", True),
+        points=POINTS,
+    )
+    scores = _test_scores(trained, stores, splits) if first.test else np.full((len(seeds), len(rates)), None)
+    found = []
+    for run in runs:
+        s, r = seeds.index(run.seed), rates.index(run.learning_rate)
+        curve = trained.steps, trained.loss[:, s, r].tolist(), trained.validation_accuracy[:, s, r].tolist()
+        share = (trained.seconds + seconds) / len(runs)
+        if np.isfinite(curve[1]).all():
+            found.append(row(run, count, curve[2][-1], scores[s, r], (width + 1) * classes, share, curve))
+        else:
+            found.append(_row_or_error(bench, run))  # alone, it says at which step the loss was lost
+    return found
+
+
+def _test_scores(trained, stores, splits):
+    """Score heads on the test set: seeds that share their features, together."""
+    scores = np.empty(trained.kernels.shape[::2])
+    for store in set(stores):
+        mine = [s for s, other in enumerate(stores) if other is store]
+        test = splits[mine[0]].test
+        features = store.rows(test.images).reshape(len(test), -1)
+        scores[mine] = heads.accuracy(trained.kernels[mine], trained.biases[mine], features, test.labels)
+    return scores
+
+
+def _row_or_error(bench, run):
+    try:
+        return _one(bench, run)
+    except Exception as error:  # recorded, so that the other runs go on
+        return row(run, 0, None, None, None, None, error=f"{type(error).__name__}: {error}")
+
+
+def row(run, count, validation, test, parameters, seconds, curve=((), (), ()), error=""):
+    """Return the row of a run, with the columns of `log.COLUMNS`."""
+    steps, loss, scores = curve
+    told = {"steps": list(steps), "loss": _rounded(loss), "validation_accuracy": _rounded(scores)}
+    return {name: getattr(run, name) for name in run.__dataclass_fields__ if name not in ("epochs", "test")} | {
+        "key": run.key,
+        "head": "-".join(map(str, run.head)),
+        "steps": run.steps_on(count),
+        "settings": json.dumps(dict(run.settings)),
+        "validation_accuracy": None if validation is None else round(float(validation), 5),
+        "test_accuracy": None if test is None else round(float(test), 5),
+        "trainable_parameters": parameters,
+        "seconds": None if seconds is None else round(seconds, 4),
+        "history": json.dumps(told, separators=(",", ":")) if steps else "",
+        "error": error,
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+    }
+
+
+def _rounded(values):
+    return [float(f"{value:.5g}") for value in values]
+
+
+def machine():
+    """Name processor, cores and TensorFlow, on which the last digits of a number depend."""
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.is_file()
+        else []
+    )
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, tensorflow {tf.__version__}"

@@ -1,0 +1,184 @@
+"""The grids of the worked example: six arms, the choice of their learning rates, the report on the full set.
+
+Taught in: chapter 4 (Worked example).
+"""
+
+import functools
+
+from tl_helpers.experiments.grid import ExperimentError, Grid
+
+LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+DEVELOPMENT_SEEDS = tuple(range(100, 110))
+FEW_SHOT = {"steps": 200, "batch_size": 32}
+FULL_SET = {"steps": 200, "epochs": 5, "batch_size": 128}
+TARGETS = ("mnist", "digits")
+ARMS = {
+    "linear head, source features": {},
+    "Dense(512) head, source features": {"head": [(512,)]},
+    "linear head, random features": {"initialisation": ["random"]},
+    "fine-tuned from the source": {"method": ["parameter transfer"]},
+    "from scratch": {"method": ["from scratch"]},
+    "logistic regression on pixels": {"layer": ["rescale"], "settings": [{"standardise": False}]},
+}
+
+
+def arms(source):
+    """List the arms of the worked example: each is one call of `transfer` with everything but the data fixed.
+
+    Parameters
+    ----------
+    source : keras.Model
+        The trained source network.
+
+    Returns
+    -------
+    dict of str to callable
+        Arm's name to a function of ``(split, **budget)`` that returns a `transfer.Result`. All share the trunk
+        (conv1–conv3) but the one on pixels, and all have a linear head but the one that says otherwise. `ARMS` tells
+        the same to a `Grid`.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    from tl_helpers import transfer
+
+    calls = {
+        "feature extraction": functools.partial(transfer.feature_extraction, source),
+        "parameter transfer": functools.partial(transfer.parameter_transfer, source, copy=3),
+        "from scratch": transfer.from_scratch,
+    }
+    found = {}
+    for name, axes in ARMS.items():
+        chosen = {axis: values[0] for axis, values in axes.items()}
+        call, settings = calls[chosen.pop("method", "feature extraction")], chosen.pop("settings", {})
+        found[name] = functools.partial(call, **chosen, **settings)
+    return found
+
+
+def budget(split):
+    """Return the training budget that every arm gets on a split.
+
+    Parameters
+    ----------
+    split : data.Split
+
+    Returns
+    -------
+    dict
+        ``steps`` and ``batch_size``: 200 steps of 32 images with few labels, five passes of 128 on a full set.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    if split.per_class is not None:
+        return dict(FEW_SHOT)
+    passes = FULL_SET["epochs"] * len(split.train) // FULL_SET["batch_size"]
+    return {"steps": max(passes, FULL_SET["steps"]), "batch_size": FULL_SET["batch_size"]}
+
+
+def chosen_learning_rates(table, by=("source", "target", "labels_per_class", "arm")):
+    """Choose learning rates from tuning runs: for each arm, the best mean validation accuracy over its seeds.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it; its rows with ``experiment == "tuning"`` count.
+    by : sequence of str
+        Columns that tell arms apart.
+
+    Returns
+    -------
+    pandas.Series
+        Learning rate, indexed by `by`; of two rates with equal means the lower one.
+
+    Raises
+    ------
+    ExperimentError
+        If a rate was tried on other seeds than the others of its arm, failed runs included: they would not be paired.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    rows, by = table[(table.experiment == "tuning") & table.validation_accuracy.notna()], list(by)
+    trials = rows.groupby([*by, "learning_rate"], dropna=False)
+    seeds = trials.seed.agg(lambda found: tuple(sorted(found)))
+    uneven = seeds.groupby(by, dropna=False).nunique()
+    if (uneven > 1).any():
+        arm = uneven[uneven > 1].index[0]
+        raise ExperimentError(f"The rates of {arm} were tried on different seeds. Run its tuning to the end first.")
+    means = trials.validation_accuracy.mean()
+    best = means.groupby(by, dropna=False).idxmax()
+    return best.map(lambda index: index[-1]).rename("learning_rate")
+
+
+def chosen_learning_rate(table, target, labels_per_class, arm):
+    """Choose one arm's learning rate: `chosen_learning_rates` for a target and a number of labels.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it.
+    target : str
+        ``"mnist"`` or ``"digits"``.
+    labels_per_class : int or None
+        None stands for the full set.
+    arm : str
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ExperimentError
+        If that arm was never tuned, or not to the end.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    labels = table.labels_per_class.isna() if labels_per_class is None else table.labels_per_class == labels_per_class
+    rows = table[(table.experiment == "tuning") & (table.target == target) & (table.arm == arm) & labels.fillna(False)]
+    if rows.validation_accuracy.notna().sum() == 0:
+        raise ExperimentError(f"No tuning record for {arm!r} on {target!r} with {labels_per_class} labels per class.")
+    return float(chosen_learning_rates(rows, by=["arm"]).loc[arm])
+
+
+def tuning(table=None):
+    """Return the grids that choose: every arm, six rates, development seeds, no test set."""
+    common = {"experiment": "tuning", "pairs": _pairs(), "learning_rate": LEARNING_RATES, "test": False}
+    few = {"seed": DEVELOPMENT_SEEDS, **FEW_SHOT}
+    full = {"seed": DEVELOPMENT_SEEDS[:1], "labels_per_class": [None], **FULL_SET}
+    return [Grid(**common, **part, **axes, arm=arm) for part in (few, full) for arm, axes in ARMS.items()]
+
+
+def report(table):
+    """Return the grids that report: every arm on the full set, with the rate that `table` chose, on other seeds."""
+    grids = []
+    for target in TARGETS:
+        for arm, axes in ARMS.items():
+            rate = chosen_learning_rate(table, target, None, arm)
+            shape = {"pairs": [("cifar10", target)], "labels_per_class": [None], "seed": range(3), **FULL_SET, **axes}
+            grids.append(Grid("report", learning_rate=[rate], arm=arm, **shape))
+    return grids
+
+
+def known():
+    """Name the grids that the command line knows: each takes the records so far and returns grids.
+
+    Returns
+    -------
+    dict of str to callable
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    return {"tuning": tuning, "report": report}
+
+
+def _pairs():
+    return [("cifar10", target) for target in TARGETS]
