@@ -19,6 +19,7 @@ FIGURES = {
         [(1976, "ideas", "first"), (2014, "vision", "second"), (2014, "vision", "third")]
     ),
     "three_phases": plots.three_phases,
+    "three_methods": plots.three_methods,
     "domain_and_task": lambda: plots.domain_and_task(PAIR),
     "pixel_histograms": lambda: plots.pixel_histograms({"one": IMAGES, "two": IMAGES // 2}),
     "learning_curves": lambda: plots.learning_curves({"one": HISTORY, "two": HISTORY}),
@@ -120,6 +121,14 @@ def test_three_phases_tells_copied_from_new_by_more_than_colour():
     patches = plots.three_phases().axes[0].patches
     hatched = [bool(patch.get_hatch()) for patch in patches if isinstance(patch, matplotlib.patches.Rectangle)]
     assert hatched == [False] * 4 + [True, True, True, False] * 2
+
+
+def test_three_methods_says_what_each_does_to_each_layer():
+    figure = plots.three_methods()
+    states = [text.split("\n")[1] for text in texts(figure) if "\n" in text]
+    assert states == ["frozen"] * 3 + ["trained"] + ["fine-tuned"] * 3 + ["trained"] + ["trained"] * 4
+    patches = [patch for patch in figure.axes[0].patches if isinstance(patch, matplotlib.patches.Rectangle)]
+    assert [bool(patch.get_hatch()) for patch in patches] == ([True] * 3 + [False]) * 2 + [False] * 5
 
 
 def test_domain_and_task_marks_what_is_equal():

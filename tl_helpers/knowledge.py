@@ -58,7 +58,7 @@ class L2SP:
 
     References
     ----------
-    Li, Grandvalet and Davoine (2018), Explicit inductive bias for transfer learning, equation 4. Biases are
+    Li, Grandvalet and Davoine (2018), Explicit inductive bias for transfer learning, section 3 (L²-SP). Biases are
     penalised like the other weights. Taught in: chapter 3.3 (Knowledge transfer).
     """
 

@@ -254,20 +254,64 @@ def three_phases():
     figure, axis = sheet(5.2)
     axis.set(xlim=(0, 10), ylim=(0.1, 8.8))
     axis.set_axis_off()
-    fills = {"trained": UPDATED, "fine-tuned": UPDATED, "frozen": FROZEN, "copied": AT_REST, "new": AT_REST}
     for row, (name, data, states) in enumerate(_PHASES):
         low = 6.5 - 3.1 * row
-        axis.text(0.7, low + 1.75, name, weight="bold", fontsize=11.5)
-        axis.text(9.9, low + 1.75, data, ha="right", color="#444444")
-        for column, (layer, state) in enumerate(zip(("conv1", "conv2", "conv3", "head"), states, strict=True)):
-            copied = row > 0 and column < 3
-            _box(axis, (0.1 + 2.6 * column, low), f"{layer}\n{state}", fills[state], copied)
-            left = 0.1 + 2.6 * column
-            if column:
-                axis.annotate("", (left, low + 0.7), (left - 0.6, low + 0.7), arrowprops=_ARROW)
-            if copied:
-                axis.annotate("", (left + 0.35, low + 1.42), (left + 0.35, low + 3.08), arrowprops=_ARROW)
+        copied = 3 if row else 0
+        _network(axis, low, name, data, states, copied)
+        for left in [0.45 + 2.6 * column for column in range(copied)]:
+            axis.annotate("", (left, low + 1.42), (left, low + 3.08), arrowprops=_ARROW)
     return figure
+
+
+_METHODS = (
+    ("3.1  Feature extraction", "only the head is trained", ["frozen", "frozen", "frozen", "trained"], 3),
+    ("3.2  Parameter transfer", "the copied layers are trained further", ["fine-tuned"] * 3 + ["trained"], 3),
+    ("3.3  Knowledge transfer", "trained under a rule or a constraint", ["trained"] * 4, 0),
+)
+
+
+@styled
+def three_methods():
+    """Draw the three methods on one network: what is copied, what is frozen, what is trained, and under what.
+
+    Hatching means that the weights came from the source, a dashed edge that they started random (knowledge transfer can
+    start either way), the fill whether training updates them.
+
+    Returns
+    -------
+    BookFigure
+
+    Notes
+    -----
+    Taught in: chapter 3 (The three methods).
+    """
+    figure, axis = sheet(5.6)
+    axis.set(xlim=(0, 10), ylim=(-0.9, 8.8))
+    axis.set_axis_off()
+    for row, method in enumerate(_METHODS):
+        _network(axis, 6.5 - 2.75 * row, *method)
+    axis.add_patch(Rectangle((0.1, -0.75), 9.8, 0.95, facecolor="#EEE8F4", edgecolor="#333333", linewidth=1.2))
+    axis.text(
+        5.0,
+        -0.28,
+        "a term in the loss: the source's weights or maps, a teacher's outputs, a rule",
+        ha="center",
+        va="center",
+    )
+    axis.annotate("", (5.0, 0.98), (5.0, 0.2), arrowprops=_ARROW)
+    return figure
+
+
+def _network(axis, low, name, note, states, copied):
+    """Draw conv1 to head from left to right, the first `copied` of them from the source, with a line of text above."""
+    fills = {"trained": UPDATED, "fine-tuned": UPDATED, "frozen": FROZEN, "copied": AT_REST, "new": AT_REST}
+    axis.text(0.7, low + 1.75, name, weight="bold", fontsize=11.5)
+    axis.text(9.9, low + 1.75, note, ha="right", color="#444444")
+    for column, (layer, state) in enumerate(zip(("conv1", "conv2", "conv3", "head"), states, strict=True)):
+        left = 0.1 + 2.6 * column
+        _box(axis, (left, low), f"{layer}\n{state}", fills[state], column < copied)
+        if column:
+            axis.annotate("", (left, low + 0.7), (left - 0.6, low + 0.7), arrowprops=_ARROW)
 
 
 _ARROW = {"arrowstyle": "-|>", "color": "#444444", "shrinkA": 0, "shrinkB": 0}

@@ -194,8 +194,8 @@ def parameter_transfer(
 
     References
     ----------
-    Yosinski et al. (2014), section 2; Howard and Ruder (2018), section 3.2 (a rate a layer); Kumar et al. (2022),
-    section 3.4 (LP-FT). Taught in: chapter 3.2 (Parameter transfer).
+    Yosinski et al. (2014), section 2; Howard and Ruder (2018), section 3.2 (a rate a layer); Kumar et al. (2022)
+    (LP-FT). Taught in: chapter 3.2 (Parameter transfer).
     """
     shape = {"layer": layer, "head": head, "copy": copy, "freeze": freeze, "standardise": False}
     phases = {"head_rate": head_rate, "probe_steps": probe_steps}
