@@ -1,8 +1,44 @@
+import os
+import random
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import toy_experiments as toy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tl_helpers import data, experiments, models, transfer
+from tl_helpers.experiments import __main__ as command
+from tl_helpers.experiments import cost, heads, log, plan, workbench
+from tl_helpers.experiments.grid import METHODS, depth_of
+
+TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
+GRIDS = [
+    experiments.Grid("toy", **TOY, learning_rate=[1e-3, 1e-2], initialisation=["source", "random"]),
+    experiments.Grid("toy", **TOY, method=["parameter transfer"], layers_copied=[3, 2], layers_frozen=[2]),
+    experiments.Grid("toy", **TOY, method=["LP-FT"], labels_per_class=[1], layers_frozen=[2]),
+    experiments.Grid(
+        "toy", **TOY, method=["L2-SP"], settings=[{"alpha": 0.1}], layers_frozen=[2], labels_per_class=[1]
+    ),
+]
+SAME = ["validation_accuracy", "test_accuracy"]
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory):
+    return experiments.run(GRIDS, tmp_path_factory.mktemp("runs") / "one.csv", progress=False)
+
+
+def by_key(table):
+    return table.set_index("key").sort_index()
+
+
+# --- The records that ship -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -12,11 +48,15 @@ def shipped():
 
 def test_records_are_tidy_and_complete(shipped):
     assert list(shipped.columns) == experiments.COLUMNS
-    assert shipped[["validation_accuracy"]].map(lambda share: 0 <= share <= 1).all(axis=None)
+    assert shipped.validation_accuracy.between(0, 1).all()
+    assert (shipped.error == "").all()
     assert shipped[shipped.experiment == "tuning"].test_accuracy.isna().all()
     assert shipped[shipped.experiment == "report"].test_accuracy.between(0, 1).all()
-    key = ["experiment", "target", "arm", "labels_per_class", "learning_rate", "seed"]
-    assert not shipped.duplicated(key).any()
+
+
+def test_nothing_is_missing_in_the_records_that_ship(shipped):
+    for make in experiments.known().values():
+        assert {run.key for run in experiments.expand(make(shipped))} <= set(shipped.key)
 
 
 @pytest.mark.parametrize("target", ["mnist", "digits"])
@@ -25,7 +65,7 @@ def test_every_arm_was_tuned_with_the_same_budget(shipped, target):
         rows = shipped[(shipped.experiment == "tuning") & (shipped.target == target)]
         rows = rows[rows.labels_per_class.isna() if labels is None else rows.labels_per_class == labels]
         runs = rows.groupby(["arm", "learning_rate"]).seed.nunique().unstack()
-        assert set(runs.index) == set(experiments.arms(models.source_cnn()))
+        assert set(runs.index) == set(experiments.ARMS)
         assert tuple(runs.columns) == experiments.LEARNING_RATES
         assert (runs == seeds).all(axis=None)
         assert rows.steps.nunique() == rows.batch_size.nunique() == 1
@@ -43,13 +83,27 @@ def test_arms_share_what_they_should(shipped):
     assert sizes["linear head, source features"] == sizes["linear head, random features"] == [10_250]
 
 
-ROW = dict.fromkeys(experiments.COLUMNS, 1) | {
-    "experiment": "tuning",
-    "target": "mnist",
-    "arm": "a",
-    "labels_per_class": 5,
-    "test_accuracy": None,
-}
+def test_an_arm_is_the_same_as_a_call_and_in_a_grid():
+    calls = experiments.arms(models.source_cnn())
+    assert list(calls) == list(experiments.ARMS)
+    split = data.few_shot(toy.digits(), 1)
+    for name, axes in experiments.ARMS.items():
+        (run,) = experiments.Grid("x", seed=[0], **axes).runs()
+        told = calls[name](split, steps=1).settings
+        assert (run.layer, run.head, run.initialisation) == (told["layer"], told["head"], told["initialisation"])
+        assert (run.layers_copied, run.layers_frozen) == (told["copy"], told["freeze"])
+        assert dict(run.settings).get("standardise", run.method == "feature extraction") == told["standardise"]
+
+
+def test_the_budget_is_that_of_the_split():
+    digits = data.from_arrays(np.zeros((90, 8, 8), "uint8"), np.arange(90) % 3)
+    assert experiments.budget(data.few_shot(digits, 3)) == {"steps": 200, "batch_size": 32}
+    assert experiments.budget(data.full_split(digits)) == {"steps": 200, "batch_size": 128}
+
+
+# --- Choosing learning rates -----------------------------------------------------------------------------------------
+
+ROW = {"experiment": "tuning", "source": "cifar10", "target": "mnist", "arm": "a", "labels_per_class": 5}
 
 
 def table(**columns):
@@ -60,53 +114,412 @@ def table(**columns):
 def test_the_learning_rate_with_the_best_mean_is_chosen():
     rows = table(learning_rate=[0.1, 0.1, 0.2, 0.2], validation_accuracy=[0.9, 0.1, 0.6, 0.7], seed=[1, 2, 1, 2])
     assert experiments.chosen_learning_rate(rows, "mnist", 5, "a") == 0.2
-    full = table(labels_per_class=[None, 5], learning_rate=[0.3, 0.4])
+    full = table(labels_per_class=[None, 5], learning_rate=[0.3, 0.4], validation_accuracy=[0.1, 0.2], seed=[1, 1])
     assert experiments.chosen_learning_rate(full, "mnist", None, "a") == 0.3
-    with pytest.raises(experiments.RecordError, match="No tuning record for 'b'"):
+    assert experiments.chosen_learning_rates(full).tolist() == [0.4, 0.3]
+    with pytest.raises(experiments.ExperimentError, match="No tuning record for 'b'"):
         experiments.chosen_learning_rate(rows, "mnist", 5, "b")
 
 
-def test_a_run_is_recorded_once_and_nothing_is_lost(tmp_path, monkeypatch):
-    digits = data.from_arrays(np.arange(90 * 64).reshape(90, 8, 8).astype("uint8"), np.arange(90) % 3, name="toy")
-    splits = [data.few_shot(digits, 3, seed) for seed in (100, 101)]
-    monkeypatch.setitem(experiments.FEW_SHOT, "steps", 2)
-    path, calls = tmp_path / "runs.csv", []
+def test_a_rate_tried_on_fewer_seeds_is_no_fair_choice():
+    rows = table(learning_rate=[0.1, 0.1, 0.2], validation_accuracy=[0.5, 0.6, 0.9], seed=[1, 2, 1])
+    with pytest.raises(experiments.ExperimentError, match="different seeds"):
+        experiments.chosen_learning_rates(rows)
 
-    def call(split, **budget):
-        calls.append(split.seed)
-        return transfer.feature_extraction(models.source_cnn(), split, **budget)
 
-    experiments._run(path, "tuning", splits[:1], "probe", call, 0.01)
-    first = path.read_text()
-    experiments._run(path, "tuning", splits, "probe", call, 0.01)
-    experiments._run(path, "report", splits[:1], "probe", call, 0.01)
-    assert calls == [100, 101, 100]
-    assert path.read_text().startswith(first)
-    runs = experiments.records(path)
-    assert runs.seed.tolist() == [100, 101, 100]
-    assert runs.test_accuracy.isna().tolist() == [True, True, False]
-    assert [p.name for p in tmp_path.iterdir()] == ["runs.csv"]
+# --- Grids -----------------------------------------------------------------------------------------------------------
+
+grids = st.builds(
+    experiments.Grid,
+    experiment=st.just("any"),
+    method=st.lists(st.sampled_from(METHODS), min_size=1, max_size=3),
+    initialisation=st.lists(st.sampled_from(["source", "random"]), min_size=1, max_size=2),
+    layer=st.lists(st.sampled_from(["rescale", "conv2", "conv3", "dense"]), min_size=1, max_size=2),
+    layers_copied=st.lists(st.integers(0, 4), min_size=1, max_size=3),
+    layers_frozen=st.lists(st.integers(0, 4), min_size=1, max_size=3),
+    labels_per_class=st.lists(st.sampled_from([None, 1, 5, 100]), min_size=1, max_size=3),
+    learning_rate=st.lists(st.sampled_from([1e-3, 1e-2]), min_size=1, max_size=2),
+    seed=st.lists(st.integers(0, 20), min_size=1, max_size=3),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(grids)
+def test_a_grid_expands_to_sensible_runs_each_once(grid):
+    runs = grid.runs()
+    assert len({run.key for run in runs}) == len(runs) <= grid.size
+    for run in runs:
+        assert 0 <= run.layers_frozen <= run.layers_copied <= depth_of(run.source, run.layer)
+        if run.method == "from scratch":
+            assert (run.layers_copied, run.initialisation) == (0, "random")
+        if run.method == "feature extraction":
+            assert run.layers_frozen == depth_of(run.source, run.layer)
+        if run.method in ("LP-FT", "L2-SP"):
+            assert run.layers_frozen < run.layers_copied
+
+
+@settings(max_examples=60, deadline=None)
+@given(grids)
+def test_batches_hold_every_run_once_and_share_what_they_should(grid):
+    runs = grid.runs()
+    batches = plan.batches(runs)
+    assert sorted(run.key for batch in batches for run in batch) == sorted(run.key for run in runs)
+    for batch in batches:
+        keys = {plan.prefix_key(run) for run in batch}
+        assert len(batch) == 1 or plan.trains_together(batch[0]) or len(keys) == 1
+        if len(batch) > 4:  # heads: every seed with every rate
+            pairs = {(run.seed, run.learning_rate) for run in batch}
+            assert len(pairs) == len({s for s, _ in pairs}) * len({r for _, r in pairs}) == len(batch) <= 64
+
+
+def test_a_key_is_the_same_on_every_machine_and_says_everything():
+    (run,) = experiments.Grid("any", seed=[0]).runs()
+    assert run.key == "be60fd557349aafe"
+    changed = {"experiment": "b", "seed": 1, "learning_rate": 0.1, "settings": (("standardise", False),), "test": False}
+    assert len({replace(run, **{name: value}).key for name, value in changed.items()} | {run.key}) == 1 + len(changed)
+    assert replace(run, arm="called otherwise").key == run.key
+
+
+def test_a_source_counts_its_layers_as_the_grid_does():
+    network = models.source_cnn()
+    for layer in network.layers[:-1]:
+        assert depth_of("cifar10", layer.name) == len(models.weight_layers(models.features_at(network, layer.name)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"method": "from scratch"}, "is an axis"),
+        ({"settings": {"alpha": 1}}, "is an axis"),
+        ({"seed": 3}, "is an axis"),
+        ({"method": ["magic"]}, "Unknown method"),
+        ({"steps": 0}, "steps"),
+    ],
+)
+def test_a_grid_that_makes_no_sense_is_refused(wrong, message):
+    with pytest.raises(experiments.ExperimentError, match=message):
+        experiments.Grid("any", **wrong)
+
+
+def test_a_layer_that_is_not_there_is_refused():
+    with pytest.raises(experiments.ExperimentError, match="no layer 'conv9'"):
+        experiments.Grid("any", layer=["conv9"]).runs()
+
+
+# --- The file of records ---------------------------------------------------------------------------------------------
+
+ROWS = [row for run in toy.GRID.runs()[:6] for row in toy.quick_work([run], 0, None)]
+
+
+def written(path, rows=ROWS):
+    with log.open_log(path) as file:
+        file.append(rows)
+    return path.read_bytes()
+
+
+def test_a_row_comes_back_as_it_was_and_tells_its_run(tmp_path):
+    grid = experiments.Grid("any", method=["L2-SP"], head=[(8, 4)], settings=[{"alpha": 0.5}], seed=[4])
+    full = experiments.Grid("any", labels_per_class=[None], seed=[1], test=False)
+    runs = experiments.expand([grid, full])
+    numbers = {"count": 100, "parameters": 3, "seconds": 0.5, "curve": ((1, 2), (0.5, 0.25), (0.1, 0.2))}
+    rows = [workbench.row(run, validation=0.123456, test=0.5 if run.test else None, **numbers) for run in runs]
+    written(tmp_path / "a.csv", rows)
+    for run, row in zip(runs, experiments.records(tmp_path / "a.csv").to_dict("records"), strict=True):
+        assert experiments.Run.of(row) == replace(run, epochs=0)
+        assert row["key"] == run.key
+        assert row["validation_accuracy"] == 0.12346
+        assert experiments.history(row)["loss"] == [0.5, 0.25]
+
+
+def test_an_interruption_at_any_byte_loses_one_row_at_most(tmp_path):
+    path = tmp_path / "a.csv"
+    whole, last = written(path), len(log.line_of(ROWS[-1]))
+    cuts = {0, 1, 5, len(log.HEADER) - 1, len(log.HEADER), len(log.HEADER) + 1, len(whole) - 1, len(whole) - last}
+    for cut in cuts | set(random.Random(0).sample(range(len(whole)), 25)):
+        path.write_bytes(whole[:cut])
+        if cut not in (len(log.HEADER), len(whole) - last):
+            with pytest.raises(experiments.ExperimentError):
+                experiments.records(path)
+        with log.open_log(path) as file:
+            assert len(file.keys) == whole[len(log.HEADER) : cut].count(b"\n")
+            file.append([row for row in ROWS if row["key"] not in file.keys])
+        assert path.read_bytes() == whole
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_damaged_file_is_refused_and_left_alone(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "a.csv"
+    whole = written(path, [row | {"history": ""} for row in ROWS])
+    place = data.draw(st.integers(0, len(whole) - 2))
+    byte = data.draw(st.integers(0, 255).filter(lambda value: value != whole[place]))
+    damaged = whole[:place] + bytes([byte]) + whole[place + 1 :]
+    path.write_bytes(damaged)
+    with pytest.raises(experiments.ExperimentError):
+        experiments.records(path)
+    with pytest.raises(experiments.ExperimentError), log.open_log(path):
+        pass
+    assert path.read_bytes() == damaged
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("# schema 1", "# schema 2"), "expected '# schema 1'"),
-        (lambda text: text[:-30], "damaged rows"),
+        (lambda text: text.replace("# schema 2", "# schema 1"), "expected '# schema 2' in line 1, found '# schema 1'"),
         (lambda text: text.replace(",seed,", ",sead,"), "other columns"),
-        (lambda text: text + "tuning,1,2\n", "damaged rows"),
+        (lambda text: text + "tuning,1,2\n", "line 9 is damaged"),
+        (lambda text: text + text.splitlines()[-1] + "\n", "1 runs stand there twice"),
+        (lambda text: text[:-30], "has no end"),
+        (lambda text: "\ufeff" + text, "expected '# schema 2'"),
     ],
 )
-def test_other_or_damaged_records_are_refused(tmp_path, change, message):
-    path = tmp_path / "runs.csv"
-    experiments._append(path, table(seed=[1, 2]).to_dict("records"))
-    assert len(experiments.records(path)) == 2
-    path.write_text(change(path.read_text()))
-    with pytest.raises(experiments.RecordError, match=message):
+def test_what_is_wrong_with_a_file_is_said(tmp_path, change, message):
+    path = tmp_path / "a.csv"
+    path.write_text(change(written(path, [row | {"history": ""} for row in ROWS]).decode()))
+    with pytest.raises(experiments.ExperimentError, match=message):
         experiments.records(path)
 
 
-def test_the_budget_is_that_of_the_split():
-    digits = data.from_arrays(np.zeros((90, 8, 8), "uint8"), np.arange(90) % 3)
-    assert experiments.budget(data.few_shot(digits, 3)) == {"steps": 200, "batch_size": 32}
-    assert experiments.budget(data.full_split(digits)) == {"steps": 200, "batch_size": 128}
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(experiments.ExperimentError, match="is not there"):
+        experiments.records(tmp_path / "none.csv")
+
+
+def test_a_full_disk_leaves_the_file_whole(tmp_path):
+    path = tmp_path / "a.csv"
+    before = written(path, ROWS[:2])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limits[1]))
+        with (
+            pytest.raises(experiments.ExperimentError, match=r"1 rows cannot be written .*Make room"),
+            log.open_log(path) as file,
+        ):
+            file.append(ROWS[2:3])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert written(path, ROWS[2:3]).startswith(before)
+
+
+def test_two_runners_on_one_file_are_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    with log.open_log(path), pytest.raises(experiments.ExperimentError, match="Another runner"), log.open_log(path):
+        pass
+    with log.open_log(path):
+        pass
+
+
+# --- Running: resumed, in several processes, with failures -----------------------------------------------------------
+
+
+def test_killed_at_random_moments_it_loses_no_row_and_does_none_twice(tmp_path, root):
+    path = tmp_path / "killed.csv"
+    call = [sys.executable, root / "tests" / "toy_experiments.py", path, "25"]
+    counts = subprocess.run(call, check=True, capture_output=True, text=True, env=environment(root)).stdout.split()
+    assert len(counts) == 25
+    assert len(set(counts)) > 10  # the kills fell on different places
+    finished = experiments.records(path)
+    expected = {row["key"]: row for row in toy.quick_work(toy.GRID.runs(), 0, None)}
+    assert sorted(finished.key) == sorted(expected)
+    assert all(row.test_accuracy == expected[row.key]["test_accuracy"] for row in finished.itertuples())
+
+
+def environment(root):
+    return os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
+
+
+def test_stopped_by_ctrl_c_it_goes_on_where_it_was(tmp_path):
+    path, calls = tmp_path / "a.csv", []
+
+    def stopped_at_the_third(batch, memory, threads):
+        calls.append(batch)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return toy.quick_work(batch, memory, threads)
+
+    with pytest.raises(KeyboardInterrupt):
+        experiments.run(toy.GRID, path, progress=False, work=stopped_at_the_third)
+    assert len(experiments.records(path)) == 8
+    finished = experiments.run(toy.GRID, path, progress=False, work=stopped_at_the_third)
+    assert len(finished) == len(toy.GRID.runs())
+    assert len({run.key for batch in calls for run in batch}) == sum(map(len, calls)) - 4  # only the third again
+
+
+def test_heads_trained_together_equal_heads_trained_alone(done):
+    source, digits = toy.source(), toy.digits()
+    rows = done[done.method == "feature extraction"]
+    assert len(rows) == 8
+    for row in rows.to_dict("records"):
+        split = data.few_shot(digits, 5, row["seed"])
+        budget = {"learning_rate": row["learning_rate"], "steps": 12, "seed": row["seed"], "points": 10}
+        alone = transfer.feature_extraction(source, split, initialisation=row["initialisation"], **budget)
+        assert alone.evaluate(split.test).accuracy == pytest.approx(row["test_accuracy"], abs=0.004)
+        assert experiments.history(row)["loss"] == pytest.approx(alone.history.loss, rel=1e-3)
+        assert experiments.history(row)["steps"] == list(alone.history.steps)
+        assert row["trainable_parameters"] == alone.trainable_parameters
+
+
+def test_a_run_behind_a_frozen_prefix_equals_the_ordinary_call(done):
+    source, digits = toy.source(), toy.digits()
+    for row in done[done.method.isin(["parameter transfer", "LP-FT"])].to_dict("records"):
+        split = data.few_shot(digits, row["labels_per_class"], row["seed"])
+        shape = {"copy": row["layers_copied"], "freeze": row["layers_frozen"], "points": 10}
+        shape["probe_steps"] = 6 * (row["method"] == "LP-FT")
+        alone = transfer.parameter_transfer(source, split, **shape, steps=12, seed=row["seed"])
+        assert alone.evaluate(split.test).accuracy == pytest.approx(row["test_accuracy"], abs=0.004)
+        assert experiments.history(row)["loss"] == pytest.approx(alone.history.loss, rel=1e-3)
+        assert row["trainable_parameters"] == alone.trainable_parameters
+
+
+def test_kernels_serve_features_as_they_are():
+    generator = np.random.default_rng(0)
+    features = generator.normal(3, 2, (2, 30, 5)).astype("float32")
+    labels = generator.integers(0, 3, (2, 30))
+    budget = {"classes": 3, "learning_rates": [0.1, 0.01], "seeds": [0, 1], "steps": 30, "batch_size": 8, "points": 3}
+    trained = heads.fit_heads(features.copy(), labels, (features, labels), standardise=True, **budget)
+    assert trained.kernels.shape == (2, 5, 2, 3)
+    assert trained.validation_accuracy.shape == (3, 2, 2)
+    own = heads.accuracy(trained.kernels, trained.biases, features, labels)
+    assert np.array_equal(own, trained.validation_accuracy[-1])
+    shared = heads.accuracy(trained.kernels, trained.biases, features[0], labels[0])
+    assert np.array_equal(shared[0], own[0])
+    again = heads.fit_heads(features.copy(), labels, (features, labels), standardise=True, **budget)
+    assert np.array_equal(again.kernels, trained.kernels)  # nothing is left over from the first call
+
+
+def test_a_recorded_run_can_be_done_again(done):
+    for row in done.sample(4, random_state=0).to_dict("records"):
+        (again,) = workbench.work([experiments.Run.of(row)])
+        assert [again[name] for name in SAME] == pytest.approx([row[name] for name in SAME], abs=0.004)
+        assert again["key"] == row["key"]
+
+
+def test_two_jobs_give_the_records_of_one(done, tmp_path):
+    two = experiments.run(GRIDS, tmp_path / "two.csv", jobs=2, progress=False)
+    assert sorted(two.key) == sorted(done.key)
+    pd.testing.assert_frame_equal(by_key(two)[SAME], by_key(done)[SAME], atol=0.004, rtol=0)
+
+
+def test_a_dask_cluster_gives_the_records_of_one_process(done, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        found = experiments.run(GRIDS[:1], tmp_path / "dask.csv", dask=cluster.scheduler_address, progress=False)
+    expected = by_key(done).loc[sorted(found.key)]
+    assert len(found) == 8
+    pd.testing.assert_frame_equal(by_key(found)[SAME], expected[SAME], atol=0.004, rtol=0)
+
+
+def test_a_failed_run_is_recorded_and_stops_no_other(tmp_path):
+    path = tmp_path / "a.csv"
+    few = TOY | {"steps": 2, "seed": [0]}
+    wrong = experiments.Grid("toy", **few, method=["L2-SP"], settings=[{"alpha": -1.0}], layers_frozen=[2])
+    lost = experiments.Grid("toy", **few, learning_rate=[1e-2, 1e38])
+    found = experiments.run([wrong, lost], path, progress=False).set_index(["method", "learning_rate"])
+    assert "KnowledgeError" in found.error["L2-SP", 1e-3]
+    assert "Lower the learning rate" in found.error["feature extraction", 1e38]
+    assert found.error["feature extraction", 1e-2] == ""
+    assert found.validation_accuracy.isna().tolist() == (found.error != "").tolist()
+    before = path.read_bytes()
+    experiments.run([wrong, lost], path, progress=False)
+    assert path.read_bytes() == before  # its error stands
+    experiments.run(wrong, path, progress=False, retry_failed=True, work=toy.quick_work)
+    assert (experiments.records(path).error != "").sum() == 0
+
+
+def test_data_that_are_not_here_stop_the_grid_and_record_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda name: toy.digits())
+    workbench.bench.cache_clear()
+    with pytest.raises(experiments.ExperimentError, match="'mnist' is not here, and 'digits' must not"):
+        experiments.run(experiments.Grid("toy", seed=[0]), tmp_path / "a.csv", progress=False)
+    with pytest.raises(experiments.ExperimentError, match="Unknown target 'fashion'"):
+        experiments.run(experiments.Grid("toy", [("cifar10", "fashion")], seed=[0]), tmp_path / "a.csv", progress=False)
+    workbench.bench.cache_clear()
+    assert len(experiments.records(tmp_path / "a.csv")) == 0
+
+
+def test_activations_are_computed_once_and_bounded():
+    seen = []
+    network = models.features_at(models.source_cnn(), "conv1")
+    store = workbench.Activations(network, np.zeros((50, 32, 32, 3), "uint8"))
+    run = store._run
+    store._run = lambda images: seen.append(len(images)) or run(images)
+    first = store.rows(np.array([3, 4, 3]))
+    again = store.rows(np.array([4, 5, 3]))
+    assert seen == [2, 1]
+    assert np.array_equal(first[0], again[2])
+    assert store.nbytes == 3 * 30 * 30 * 32 * 4
+    runs = experiments.Grid("toy", **TOY | {"seed": range(3)}, initialisation=["random"]).runs()
+    desk = workbench.Workbench(memory=5 * 4096)
+    for run in runs:
+        desk.activations(run).rows(np.arange(4))
+    assert desk.activations(runs[-1]).nbytes == 4 * 4096
+    assert len(desk._activations) <= 2
+
+
+# --- What it will cost -----------------------------------------------------------------------------------------------
+
+
+def test_a_batch_costs_the_sum_of_its_parts():
+    costs = {"start": 1.0, "step": 0.01, "prefix": 0.001, "rest": 0.0001, "classes": 10, "full": (900, 100, 500)}
+    runs = experiments.Grid("any", seed=[0, 1], learning_rate=[0.1, 0.2]).runs()
+    seen = set()
+    images = 2 * (50 + 50) + 500  # two splits, one test set
+    scored = 4 * (10 * 50 + 500)
+    assert cost._seconds(runs, seen, **costs) == pytest.approx(1 + 200 * 0.01 + images * 0.001 + scored * 0.0001)
+    assert cost._seconds(runs, seen, **costs) == pytest.approx(1 + 200 * 0.01 + scored * 0.0001)  # kept
+    (tuned,) = experiments.Grid("any", method=["from scratch"], labels_per_class=[None], epochs=50, seed=[0]).runs()
+    steps = 50 * 900 // 32
+    assert cost._seconds([tuned], set(), **costs) == pytest.approx(1 + steps * 0.01 + (10 * 100 + 500) * 0.0001)
+
+
+def test_an_estimate_covers_what_is_missing_and_writes_nothing(tmp_path):
+    path = tmp_path / "a.csv"
+    grid = experiments.Grid("toy", **TOY | {"steps": 100}, learning_rate=[1e-3, 1e-2])
+    experiments.run(replace(grid, seed=[0]), path, progress=False, work=toy.quick_work)
+    before = path.read_bytes()
+    found = experiments.estimate(grid, path)
+    assert found[["arm", "labels", "runs"]].values.tolist() == [["feature extraction", "5", 2]]
+    assert 0 < found.seconds.sum() < 60
+    assert path.read_bytes() == before
+
+
+# --- The command line ------------------------------------------------------------------------------------------------
+
+
+def test_help_names_the_grids_and_the_options(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("tuning", "report", "--dry-run", "--jobs", "--dask", "--output", "Ctrl-C"))
+
+
+def test_neither_help_nor_a_grid_loads_tensorflow(root):
+    program = "import sys; from tl_helpers import experiments; experiments.expand(experiments.known()['tuning']()); "
+    program += "from tl_helpers.experiments import __main__; print('tensorflow' in sys.modules)"
+    call = [sys.executable, "-c", program]
+    assert subprocess.run(call, check=True, capture_output=True, text=True, env=environment(root)).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [(KeyboardInterrupt, 130, "goes on from there"), (experiments.ExperimentError("no disk"), 1, "no disk")],
+)
+def test_the_command_ends_with_a_sentence(monkeypatch, capsys, tmp_path, error, status, text):
+    def run(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(command, "run", run)
+    assert command.main(["tuning", "--output", str(tmp_path / "a.csv")]) == status
+    assert text in "".join(capsys.readouterr())
+
+
+def test_a_report_needs_its_tuning_first(capsys, tmp_path):
+    assert command.main(["report", "--output", str(tmp_path / "a.csv")]) == 1
+    assert "No tuning record" in capsys.readouterr().err
+
+
+def test_an_unknown_grid_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["tunning"])
+    assert "there are tuning, report" in capsys.readouterr().err

@@ -115,6 +115,8 @@ def _seconds(batch, seen, *, start, step, prefix, rest, classes, full):
     passes = 0
     for seed in seeds:
         key = prefix_key(replace(first, seed=seed))
+        if key is None:
+            continue
         parts = {("test",): test * first.test, ("rows", few, seed): train + validation}
         passes += sum(size for part, size in parts.items() if (key, part) not in seen)
         seen |= {(key, part) for part in parts if part != ("test",) or first.test}
