@@ -1,7 +1,7 @@
 # Every target does its own set-up: `make book` in a fresh clone is enough.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book test test-without-data lint lab weights records notebooks clean
+.PHONY: help setup book test test-without-data lint lab weights records bench notebooks clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
@@ -66,8 +66,11 @@ lab: $(INSTALLED)  ## open the chapters in JupyterLab
 weights: $(INSTALLED)  ## train the source network again (interrupted: goes on at the last complete epoch)
 	$(PY) tools/train_source.py
 
-records: $(INSTALLED)  ## compute the recorded runs that are missing (tuning, full training set)
-	$(PY) -m tl_helpers.experiments
+records: $(INSTALLED)  ## compute the recorded runs that are missing (interrupted: goes on; more: ARGS="--jobs 2", ARGS=--help)
+	$(PY) -m tl_helpers.experiments $(ARGS)
+
+bench: $(INSTALLED)  ## measure how fast the runner is beside plain Keras, for the page "How fast" (on a quiet machine)
+	$(PY) tools/bench.py
 
 notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the tests compare
 	$(PY) tools/notebooks.py refresh

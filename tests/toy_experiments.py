@@ -45,7 +45,7 @@ def size_of(path):
 
 
 def killed_often(path, rounds):
-    """Start the runner again and again, kill it at a random moment; then let it finish. Return the rows at each kill."""
+    """Start the runner and kill it, again and again; then let it finish. Return how many rows each kill left."""
     chance, counts, before = random.Random(0), [], set()
     for _ in range(rounds):
         child = os.fork()

@@ -5,8 +5,7 @@ GRID is one or more of:
 Without GRID: all of them, in this order. What the file holds is not done again; stop it any time (Ctrl-C) and give the
 same command to go on. A run that fails has its error recorded; --retry-failed does it again.
 
-Examples
---------
+Try:
   python -m tl_helpers.experiments --dry-run              list the missing runs and estimate their cost
   python -m tl_helpers.experiments tuning --jobs 2        two processes of one thread each
   python -m tl_helpers.experiments --dask tcp://host:8786 on the workers of a Dask cluster; records are written here

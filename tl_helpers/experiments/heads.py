@@ -74,19 +74,17 @@ def fit_heads(features, labels, validation, *, classes, learning_rates, seeds, s
     trains W/η with a rate of 1: one fused Adam then serves all rates. Taught in: How fast.
     """
     (seed_count, count, width), rates = features.shape, np.asarray(learning_rates, "float32")
-    mean, deviation = _standardise(features) if standardise else (np.zeros((seed_count, width)), np.ones(width))
+    mean, deviation = _standardised(features) if standardise else (np.zeros((seed_count, width)), np.ones((1, width)))
     shape = (seed_count, width, len(rates), classes)
     kernel, bias, chunk = _trainer(*shape)
     rows = [training.batch_rows(count, batch_size, steps, seed) + i * count for i, seed in enumerate(seeds)]
-    rows, scale = np.stack(rows, 1), np.repeat(rates, classes)
+    rows, scale, schedule = np.stack(rows, 1), np.repeat(rates, classes), _schedule(steps)
     pool = tf.constant(features.reshape(-1, width)), tf.constant(labels.reshape(-1).astype("int32"))
     marks = np.unique(np.linspace(0, steps, min(points, steps) + 1).round().astype(int))
     losses, scores, seconds = [], [], 0.0
     for begin, end in itertools.pairwise(marks):
         start = time.perf_counter()
-        losses.append(
-            chunk(*pool, tf.constant(rows[begin:end]), scale, float(begin), float(steps)).numpy() / (end - begin)
-        )
+        losses.append(chunk(*pool, rows[begin:end], schedule[begin:end], scale).numpy())
         seconds += time.perf_counter() - start
         kernels = (kernel.numpy() * scale / deviation[..., None]).astype("float32")
         biases = (bias.numpy() * scale - mean[:, None] @ kernels).astype("float32")
@@ -120,7 +118,7 @@ def accuracy(kernels, biases, features, labels):
     return np.mean(found == np.broadcast_to(labels, found.shape[:2])[..., None], axis=1)
 
 
-def _standardise(features):
+def _standardised(features):
     """Standardise in place as `transfer` does; return mean (S, F) and deviation (S, F)."""
     mean = features.mean(1, dtype="float64")
     features -= mean[:, None].astype("float32")
@@ -139,52 +137,57 @@ def _trainer(seeds, width, rates, classes):
     return variables[0], variables[1], chunk
 
 
+def _schedule(steps):
+    """Return for every step: half a cosine from 1 to 0, and β₁ and β₂ to the power of the steps with it."""
+    done = np.arange(steps)
+    return np.stack([(1 + np.cos(np.pi * done / steps)) / 2, BETA1 ** (done + 1), BETA2 ** (done + 1)], 1).astype(
+        "float32"
+    )
+
+
 @functools.lru_cache(8)  # tracing takes longer than training a few heads does
 def _compiled(seeds, width, rates, classes):
     shapes = [(seeds, width, rates * classes), (seeds, 1, rates * classes)]
     kernel, bias, *moments = [tf.Variable(tf.zeros(shape)) for shape in shapes * 3]
 
-    def rows_of(*shape, dtype="float32"):
+    def given(*shape, dtype="float32"):
         return tf.TensorSpec(shape, dtype)
 
-    @tf.function(
-        input_signature=[
-            rows_of(None, width),
-            rows_of(None, dtype="int32"),
-            rows_of(None, seeds, None, dtype="int32"),
-            rows_of(rates * classes),
-            rows_of(),
-            rows_of(),
-        ]
-    )
-    def chunk(features, labels, rows, scale, step, steps):
+    def product(a, b, **how):  # one matrix is done faster than a stack of one
+        return tf.matmul(a[0], b[0], **how)[None] if seeds == 1 else tf.matmul(a, b, **how)
+
+    rows_of, labels_of = given(None, width), given(None, dtype="int32")
+    batches = given(None, seeds, None, dtype="int32")
+
+    @tf.function(input_signature=[rows_of, labels_of, batches, given(None, 3), given(rates * classes)])
+    def chunk(features, labels, rows, schedule, scale):
         total = tf.zeros((seeds, rates))
-        for batch in rows:
-            count = tf.shape(batch)[1]
-            x = tf.gather(features, batch)
-            y = tf.one_hot(tf.gather(labels, batch), classes)[:, :, None]
-            logits = tf.reshape((x @ kernel + bias) * scale, (seeds, count, rates, classes))
-            log_p = tf.nn.log_softmax(logits)
-            total -= tf.reduce_sum(y * log_p, (1, 3)) / tf.cast(count, "float32")
-            slope = tf.reshape((tf.exp(log_p) - y) / tf.cast(count, "float32"), (seeds, count, rates * classes))
-            rate = (1 + tf.cos(np.pi * step / steps)) / 2
-            step += 1
-            gradients = tf.matmul(x, slope, transpose_a=True), tf.reduce_sum(slope, 1, keepdims=True)
-            _adam((kernel, bias), moments, gradients, step, rate)
-        return total
+        size = tf.shape(rows)[2]
+        each = 1 / tf.cast(size, "float32")
+        for step in tf.range(tf.shape(rows)[0]):
+            x = tf.gather(features, rows[step])
+            y = tf.repeat(tf.gather(labels, rows[step])[:, :, None], rates, axis=2)
+            logits = tf.reshape((product(x, kernel) + bias) * scale, (-1, classes))
+            losses, slopes = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=tf.reshape(y, [-1]))
+            total += tf.reduce_mean(tf.reshape(losses, (seeds, size, rates)), 1)
+            slopes = tf.reshape(slopes * each, (seeds, size, rates * classes))
+            gradients = product(x, slopes, transpose_a=True), tf.reduce_sum(slopes, 1, keepdims=True)
+            _adam((kernel, bias), moments, gradients, schedule[step])
+        return total / tf.cast(tf.shape(rows)[0], "float32")
 
     return (kernel, bias, *moments), chunk
 
 
-def _adam(variables, moments, gradients, step, rate):
+def _adam(variables, moments, gradients, schedule):
     """Do one step of Adam, fused: a reading and a writing of the weights, where single operations need a dozen."""
+    rate, power1, power2 = tf.unstack(schedule)
     for variable, first, second, gradient in zip(variables, moments[:2], moments[2:], gradients, strict=True):
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=first.handle,
             v=second.handle,
-            beta1_power=BETA1**step,
-            beta2_power=BETA2**step,
+            beta1_power=power1,
+            beta2_power=power2,
             lr=rate,
             beta1=BETA1,
             beta2=BETA2,

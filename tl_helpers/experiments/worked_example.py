@@ -148,7 +148,7 @@ def chosen_learning_rate(table, target, labels_per_class, arm):
 
 
 def tuning(table=None):
-    """Return the grids that choose: every arm, six rates, development seeds, no test set."""
+    """Choose learning rates: every arm, six rates, development seeds, no test set."""
     common = {"experiment": "tuning", "pairs": _pairs(), "learning_rate": LEARNING_RATES, "test": False}
     few = {"seed": DEVELOPMENT_SEEDS, **FEW_SHOT}
     full = {"seed": DEVELOPMENT_SEEDS[:1], "labels_per_class": [None], **FULL_SET}
@@ -156,7 +156,7 @@ def tuning(table=None):
 
 
 def report(table):
-    """Return the grids that report: every arm on the full set, with the rate that `table` chose, on other seeds."""
+    """Report the full set: every arm with the rate that its tuning chose, other seeds, test set."""
     grids = []
     for target in TARGETS:
         for arm, axes in ARMS.items():

@@ -1,0 +1,280 @@
+"""Measure how fast the runner is, beside plain Keras, and write tl_helpers/assets/bench.json: `make bench`.
+
+Each pair is measured in turn, several times, in this one process, and compared at equal accuracy: ours must not be
+worse. The naive cost of a whole curve is extrapolated from a sample, which is stated. Needs MNIST.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tl_helpers import data, experiments, models, training
+from tl_helpers.backend import keras, tf
+from tl_helpers.experiments import heads, workbench
+
+OUTPUT = Path(models.__file__).parent / "assets" / "bench.json"
+LABELS = (1, 2, 5, 10, 20, 50, 100)
+SEEDS = tuple(range(10))
+NOT_WORSE = 0.01  # by so much ours may lie below in accuracy, which is noise of one seed
+
+
+def timed(call, *arguments):
+    """Return the seconds that a call took, and what it returned."""
+    begin = time.perf_counter()
+    result = call(*arguments)
+    return time.perf_counter() - begin, result
+
+
+def summary(values):
+    """Return median and range of repeated measurements."""
+    return {"median": statistics.median(values), "low": min(values), "high": max(values), "count": len(values)}
+
+
+# --- The usual Keras recipe ------------------------------------------------------------------------------------------
+
+
+def recipe(frozen, jit="auto"):
+    """Build and compile what most tutorials write: the base inside the model, a new head on it."""
+    base = models.features_at(models.pretrained(), "conv3")
+    base.trainable = not frozen
+    model = keras.Sequential([keras.Input(models.IMAGE_SHAPE), base, keras.layers.Flatten(), keras.layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"], jit_compile=jit)
+    return model
+
+
+def naive_probe(mnist, jit):
+    """Do 12,000 images × 10 epochs with the base frozen inside the model; return the network."""
+    model = recipe(True, jit)
+    model.fit(mnist.images[:12_000].astype("float32"), mnist.labels[:12_000], epochs=10, batch_size=32, verbose=0)
+    return model
+
+
+def naive_run(split, frozen, jit):
+    """Do one run of a learning curve, 200 steps, as a loop over runs would; return its test accuracy."""
+    model, count = recipe(frozen, jit), len(split.train)
+    epochs = round(200 / -(-count // 32))
+    model.fit(split.train.images.astype("float32"), split.train.labels, epochs=epochs, batch_size=32, verbose=0)
+    _, accuracy = model.evaluate(split.test.images, split.test.labels, batch_size=512, verbose=0)
+    keras.backend.clear_session()
+    return accuracy
+
+
+# --- Ours ------------------------------------------------------------------------------------------------------------
+
+
+def our_probe(mnist):
+    """Do the same 12,000 images × 10 epochs: features once, the head in one compiled loop."""
+    network = models.features_at(models.pretrained(), "conv3")
+    features = workbench.Activations(network, mnist.images).rows(np.arange(12_000)).reshape(1, 12_000, -1)
+    labels, some = mnist.labels[None, :12_000], (features[:, :100].copy(), mnist.labels[None, :100])
+    shape = {"classes": 10, "learning_rates": [1e-3], "seeds": [0], "standardise": True, "points": 1}
+    heads._compiled.cache_clear()  # as in a fresh process
+    return heads.fit_heads(features, labels, some, steps=3750, batch_size=32, **shape)
+
+
+def our_curve(grid, jobs=1):
+    """Do a grid into a new file, with nothing kept from before; return its records."""
+    workbench.bench.cache_clear()
+    heads._compiled.cache_clear()
+    with tempfile.TemporaryDirectory() as folder:
+        return experiments.run(grid, Path(folder) / "runs.csv", jobs=jobs, progress=False)
+
+
+def curve_grid(frozen, labels=LABELS, seeds=SEEDS):
+    """Return one arm of a learning curve as a grid."""
+    method = "feature extraction" if frozen else "parameter transfer"
+    rate = 1e-2 if frozen else 1e-3
+    return experiments.Grid("bench", method=[method], labels_per_class=labels, seed=seeds, learning_rate=[rate])
+
+
+# --- What is measured ------------------------------------------------------------------------------------------------
+
+
+def pair(name, naive, plain, ours):
+    """Compare three lists of (seconds, accuracy); refuse a speed that was bought with accuracy."""
+    worst = np.mean([a for _, a in ours]) - np.mean([a for _, a in naive])
+    if worst < -NOT_WORSE:
+        sys.exit(f"{name}: ours is less accurate by {-worst:.4f}; the times cannot be compared.")
+    sides = {"naive": naive, "naive without XLA": plain, "ours": ours}
+    found = {
+        side: {"seconds": summary([s for s, _ in runs]), "accuracy": float(np.mean([a for _, a in runs]))}
+        for side, runs in sides.items()
+    }
+    for side in ("naive", "naive without XLA"):
+        ratios = [n / o for (n, _), (o, _) in zip(sides[side], ours, strict=True)]
+        found[side]["ratio"] = summary(ratios)
+    print(
+        f"{name}: {found['naive']['ratio']['median']:.1f}×, {found['naive without XLA']['ratio']['median']:.1f}×",
+        flush=True,
+    )
+    return found
+
+
+def probe(mnist, repetitions):
+    """Compare (a): frozen base and linear head, 12,000 images × 10 epochs."""
+    test = mnist.rows(mnist.held_out)
+    sides = {"auto": [], False: [], "ours": []}
+
+    def scored(model):
+        predictions = models.outputs(model, test.images).argmax(1)
+        return float(np.mean(predictions == test.labels))
+
+    for _ in range(repetitions):
+        for jit in ("auto", False):
+            seconds, model = timed(naive_probe, mnist, jit)
+            sides[jit].append((seconds, scored(model)))
+        seconds, trained = timed(our_probe, mnist)
+        features = models.outputs(models.features_at(models.pretrained(), "conv3"), test.images).reshape(len(test), -1)
+        accuracy = heads.accuracy(trained.kernels, trained.biases, features, test.labels)
+        sides["ours"].append((seconds, float(accuracy[0, 0])))
+    return pair("frozen base, 12,000 images × 10 epochs", sides["auto"], sides[False], sides["ours"])
+
+
+def curve(mnist, frozen, repetitions, labels, seeds, sample):
+    """Compare (b): one arm of a learning curve; the naive cost is extrapolated from a `sample` of (labels, seed)."""
+    sides = {"auto": [], False: [], "ours": []}
+    size = len(labels) * len(seeds)
+    for _ in range(repetitions):
+        for jit in ("auto", False):
+            runs = [timed(naive_run, data.few_shot(mnist, count, seed), frozen, jit) for count, seed in sample]
+            seconds, accuracy = np.mean(runs, axis=0)
+            sides[jit].append((seconds * size, float(accuracy)))
+        seconds, table = timed(our_curve, curve_grid(frozen, labels, seeds))
+        mine = table.set_index(["labels_per_class", "seed"]).test_accuracy
+        sides["ours"].append((seconds, float(np.mean([mine[each] for each in sample]))))
+    name = f"learning curve, {'frozen' if frozen else 'fine-tuned'}, {size} runs"
+    found = pair(name, sides["auto"], sides[False], sides["ours"])
+    return found | {"runs": size, "sample": len(sample), "labels": list(labels), "seeds": len(seeds)}
+
+
+def growth(repetitions):
+    """Measure (c): seconds a run, by labels, by frozen depth and by the number of heads that train at once."""
+    cases = [("labels per class", n, curve_grid(True, (n,), (0,))) for n in (5, 50, 500)]
+    cases += [("labels per class, fine-tuned", n, curve_grid(False, (n,), (0,))) for n in (5, 50, 500)]
+    tuned = curve_grid(False, (5,), (0,))
+    cases += [("layers frozen", n, replace(tuned, layers_frozen=(n,))) for n in range(4)]
+    cases += [("heads at once", n, curve_grid(True, (5,), tuple(range(n)))) for n in (1, 10, 60)]
+    found = []
+    for axis, value, grid in cases:
+        grid = replace(grid, test=False)
+        our_curve(grid)  # warm
+        seconds = [timed(our_curve, grid)[0] / len(grid.runs()) for _ in range(repetitions)]
+        found.append({"axis": axis, "value": value, "seconds a run": summary(seconds)})
+    return found
+
+
+def operations(network):
+    """Count multiplications and additions of one image's forward pass through convolutions and dense layers."""
+    total = 0
+    for layer in models.weight_layers(network):
+        places = int(np.prod(layer.output.shape[1:-1])) if len(layer.output.shape) == 4 else 1
+        total += 2 * places * int(np.prod(layer.kernel.shape))
+    return total
+
+
+def throughput(mnist, repetitions):
+    """Measure (d): training the whole CNN, images a second, beside `fit`, and its share of the matrix-multiply rate."""
+    images, labels, steps, batch = mnist.images[:12_800].astype("float32"), mnist.labels[:12_800], 100, 128
+    found = {"ours": [], "fit": [], "fit without XLA": [], "gflops": []}
+    square = tf.random.normal((2048, 2048))
+    product = tf.function(lambda: tf.matmul(square, square))
+    for _ in range(repetitions):
+        seconds = timed(lambda: [product().numpy() for _ in range(10)])[0]
+        found["gflops"].append(10 * 2 * 2048**3 / seconds / 1e9)
+        budget = {"steps": 2 * steps, "learning_rate": 1e-3, "batch_size": batch, "points": 2}
+        first = training.fit(models.source_cnn(), images, labels, **budget | {"steps": steps, "points": 1}).seconds
+        both = training.fit(models.source_cnn(), images, labels, **budget).seconds
+        found["ours"].append(steps * batch / (both - first))  # the start is in both
+        for name, jit in (("fit", "auto"), ("fit without XLA", False)):
+            model = models.source_cnn()
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=jit)
+            model.fit(images[: 4 * batch], labels[: 4 * batch], batch_size=batch, verbose=0)
+            seconds, _ = timed(lambda model=model: model.fit(images, labels, batch_size=batch, verbose=0))
+            found[name].append(len(images) / seconds)
+    result = {name: summary(values) for name, values in found.items()}
+    result["gflop an image"] = 3 * operations(models.source_cnn()) / 1e9  # backward: twice the forward pass
+    result["share"] = result["ours"]["median"] * result["gflop an image"] / result["gflops"]["median"]
+    return result
+
+
+def memory():
+    """Measure (e): peak memory in MiB of a process that does (a) once, beside one that only loads the data."""
+    found = {}
+    for what in ("start", "naive", "ours"):
+        call = [sys.executable, __file__, "--peak", what]
+        found[what] = int(subprocess.run(call, check=True, capture_output=True, text=True).stdout.split()[-1])
+    return found
+
+
+def peak(what):
+    """Do one thing in this process and print its peak memory in MiB."""
+    mnist = data.load("mnist")
+    if what == "naive":
+        naive_probe(mnist, False)
+    elif what == "ours":
+        our_probe(mnist)
+    high = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(int(high.split()[1]) // 1024)  # ru_maxrss would count what the parent had before this process began
+
+
+def jobs_and_estimate(tuned_runs):
+    """Do the same grid with one job and with two: seconds, estimates, and the largest difference in accuracy."""
+    head_grid = replace(curve_grid(True, (1, 5, 10, 50)), learning_rate=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1))
+    grids = [head_grid, curve_grid(False, (5,), tuple(range(tuned_runs)))]
+    found, tables = {"runs": len(experiments.expand(grids))}, {}
+    for jobs in (1, 2):
+        estimated = experiments.estimate(grids, jobs=jobs).seconds.sum()
+        seconds, tables[jobs] = timed(our_curve, grids, jobs)
+        found[str(jobs)] = {"seconds": seconds, "estimated": float(estimated), "ratio": seconds / float(estimated)}
+    one, two = (tables[jobs].set_index("key").sort_index() for jobs in (1, 2))
+    found["difference"] = float((one.test_accuracy - two.test_accuracy).abs().max())
+    print(found, flush=True)
+    return found
+
+
+def main():
+    """Measure everything and write the file, atomically."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--peak", choices=("start", "naive", "ours"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        return peak(options.peak)
+    mnist, many = data.load("mnist"), options.repetitions
+    if mnist.name != "mnist":
+        sys.exit("The measurements need MNIST itself: set TL_DATA_DIR, or let Keras download it.")
+    load = os.getloadavg()[0]
+    sample = [(labels, seed) for seed, labels in enumerate(LABELS)]
+    results = {
+        "machine": workbench.machine(),
+        "load before": load,
+        "date": time.strftime("%Y-%m-%d"),
+        "repetitions": many,
+        "probe": probe(mnist, many),
+        "frozen curve": curve(mnist, True, many, LABELS, SEEDS, sample),
+        "tuned curve": curve(mnist, False, many, (1, 10, 100), (0, 1), [(1, 0), (10, 1), (100, 0)]),
+        "growth": growth(many),
+        "throughput": throughput(mnist, many),
+        "memory": memory(),
+        "jobs": jobs_and_estimate(tuned_runs=12),
+    }
+    part = options.output.with_name(f".{options.output.name}.part")
+    part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    part.replace(options.output)
+    print(f"Wrote {options.output}")
+
+
+if __name__ == "__main__":
+    main()
