@@ -212,7 +212,7 @@ def memory():
     """Measure (e): peak memory in MiB of a process that does (a) once, beside one that only loads the data."""
     found = {}
     for what in ("start", "naive", "ours"):
-        call = [sys.executable, __file__, "--peak", what]
+        call = [sys.executable, str(Path(__file__).resolve()), "--peak", what]
         found[what] = int(subprocess.run(call, check=True, capture_output=True, text=True).stdout.split()[-1])
     return found
 
