@@ -197,9 +197,7 @@ def logme(features, labels):
     left, eigenvalues = _left_spectrum(features)
     projections = left.T @ targets
     residuals = ((targets - left @ projections) ** 2).sum(axis=0)
-    if len(eigenvalues) == len(features):
-        residuals = np.zeros_like(residuals)  # what is left is rounding
-    elif (residuals < 1e-20 * targets.sum(axis=0)).any():
+    if len(eigenvalues) < len(features) and (residuals < 1e-20 * targets.sum(axis=0)).any():
         raise MeasureError(
             f"A class is an exact linear function of the features (rank {len(eigenvalues)}, {len(features)} images): "
             "the evidence grows without bound. Leave out repeated images, or give more images."
