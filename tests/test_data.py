@@ -547,6 +547,17 @@ def test_a_plain_python_prints_one_notice_and_imports_no_keras(tmp_path):
     assert done.stdout.endswith("[]\n")
 
 
+def test_the_digits_are_to_be_had_where_mnist_is_too(folder, notices, monkeypatch):
+    digits = data.digits()
+    assert (digits.name, len(digits), notices) == ("digits", 1797, [])
+    assert data.load("mnist").name == "mnist"
+    monkeypatch.delenv("TL_DATA_DIR")
+    monkeypatch.setenv("TL_OFFLINE", "1")
+    stand_in = data.load("mnist")
+    assert np.array_equal(stand_in.images, digits.images)
+    assert np.array_equal(stand_in.held_out, digits.held_out)
+
+
 # A data set of your own
 
 
@@ -889,6 +900,58 @@ def test_seventy_thousand_images_take_well_under_a_second():
     result = data.to_source_format(images)
     assert time.process_time() - begin < 1
     assert result.base.nbytes == 70_000 * 32 * 32
+
+
+# Some of the classes
+
+
+@given(st.data())
+@quick
+def test_only_keeps_the_rows_of_the_named_classes_and_numbers_them_in_the_given_order(draw):
+    counts = draw.draw(st.lists(st.integers(3, 9), min_size=2, max_size=6))
+    whole = grey_set(counts)
+    chosen = draw.draw(st.permutations(whole.class_names))[: draw.draw(st.integers(2, len(counts)))]
+    part = data.only(whole, chosen)
+    assert part.class_names == tuple(chosen)
+    rows = np.flatnonzero(np.isin(whole.labels, [int(name) for name in chosen]))
+    assert row_numbers(part) == rows.tolist()
+    assert [chosen[label] for label in part.labels] == [str(label) for label in whole.labels[rows]]
+    assert part.held_out.tolist() == whole.held_out[rows].tolist()
+    assert part.labels.dtype == np.int64
+    assert not part.labels.flags.writeable
+    assert part.images.strides[-1] == 0  # grey is stored once
+
+
+def test_only_says_what_it_is():
+    part = data.only(grey_set([3, 4, 5]), ["2", "0"])
+    assert part.name == "2 of 3 classes of my images"
+    assert part.provenance == "12 images of your own. Of these only the classes 2, 0."
+    assert data.only(grey_set([3, 4, 5]), ["2", "0"], name="ends").name == "ends"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["0", "cat"], r"found 'cat'\. Its classes are '0', '1', '2'\."),
+        ([0, 1], r"found 0\. Its classes are '0', '1', '2'\."),
+        (["0", "1", "0"], r"each named once; found \('0', '1', '0'\)"),
+        (["2"], r"at least two classes.*found \('2',\)"),
+        ([], r"at least two classes.*found \(\)"),
+    ],
+)
+def test_classes_that_only_cannot_keep_are_explained(names, message):
+    with pytest.raises(data.DataError, match=message):
+        data.only(grey_set([3, 4, 5]), names)
+
+
+def test_the_near_pair_shares_no_class_and_splits_like_any_data_set(folder):
+    both = data.CIFAR10_A + data.CIFAR10_B
+    assert sorted(both) == sorted(data.CIFAR10.class_names)
+    assert len(data.CIFAR10_A) == len(data.CIFAR10_B) == 5
+    part = data.only(data.load("cifar10"), data.CIFAR10_B)
+    split = data.few_shot(part, per_class=1)
+    assert split.train.labels.tolist() == [0, 1, 2, 3, 4]
+    assert split.test.labels.tolist() == [3, 2, 4, 0, 1] * 2  # dog, frog, horse, ship, truck in CIFAR-10's order
 
 
 # The real images, where they are

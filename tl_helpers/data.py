@@ -50,6 +50,10 @@ CIFAR10 = SimpleNamespace(
     sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
 )
 KNOWN = {"mnist": MNIST, "cifar10": CIFAR10}
+# A near pair of tasks: no class in common, but each class of A has its kin at the same place in B (two vehicles off the
+# road, two on it, two small wild animals, two pets, two grazers). What tells A apart has reason to help with B.
+CIFAR10_A = ("airplane", "automobile", "bird", "cat", "deer")
+CIFAR10_B = ("ship", "truck", "frog", "dog", "horse")
 _failed_downloads = {}  # name to reason: one attempt in a kernel, so that no later cell waits again
 
 
@@ -216,7 +220,7 @@ def load(name, *, required=True):
         if name == "mnist" and not folder:
             used = "Used instead: the 1,797 real handwritten digits that ship with scikit-learn, 8×8 pixels, resized."
             _show(Notice("MNIST is not here: smaller handwritten digits take its place", (used, str(missing))))
-            return _digits()
+            return digits()
         if required:
             raise
         used = "Nothing takes their place: a cell that needs them shows what was recorded with them."
@@ -387,14 +391,27 @@ def _unreachable(url):
     return answers[-1]
 
 
-def _digits():
-    """Return scikit-learn's handwritten digits, framed in black as those of MNIST are."""
+def digits():
+    """Load the 1,797 handwritten digits that ship with scikit-learn, framed in black as those of MNIST are.
+
+    `load` lets them stand in for MNIST; here they are a data set of their own, wherever MNIST is.
+
+    Returns
+    -------
+    Dataset
+        Named ``"digits"``: 8×8 pixels resized to 32×32, grey, a third of each class held out.
+
+    References
+    ----------
+    Alpaydin and Kaynak (1998), Optical recognition of handwritten digits, UCI Machine Learning Repository.
+    Taught in: chapter 4 (Worked example).
+    """
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    found = load_digits()
     return from_arrays(
-        np.pad(np.rint(digits.images * (255 / 16)).astype(np.uint8), ((0, 0), (2, 2), (2, 2))),
-        digits.target,
+        np.pad(np.rint(found.images * (255 / 16)).astype(np.uint8), ((0, 0), (2, 2), (2, 2))),
+        found.target,
         class_names=MNIST.class_names,
         name="digits",
         provenance="The 1,797 handwritten digits that ship with scikit-learn (Alpaydin and Kaynak 1998), 8×8 pixels "
@@ -488,6 +505,50 @@ def _shuffled(labels, eligible, seed):
     generator = np.random.default_rng(seed)
     classes = range(labels.max() + 1)
     return [generator.permutation(np.flatnonzero((labels == k) & eligible)) for k in classes]
+
+
+def only(dataset, class_names, name=None):
+    """Keep the images of some classes and number these anew.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    class_names : sequence of str
+        At least two of the data set's classes; the first gets label 0, the second 1, and so on.
+    name : str, optional
+        Of the new data set; by default it tells how many classes of which data set these are.
+
+    Returns
+    -------
+    Dataset
+        The rows in the data set's order; rows that were held out still are.
+
+    Raises
+    ------
+    DataError
+        If the data set has no class of such a name, a class is named twice, or fewer than two are.
+
+    Notes
+    -----
+    Taught in: chapter 3.2 (Parameter transfer). ``CIFAR10_A`` and ``CIFAR10_B`` name five classes each.
+    """
+    class_names, names = tuple(class_names), dataset.class_names
+    unknown = [wanted for wanted in class_names if wanted not in names]
+    if unknown:
+        known = ", ".join(repr(known) for known in names)
+        raise _wrong(f"names of classes of {dataset.name!r}", repr(unknown[0]), f"Its classes are {known}.")
+    if len(class_names) < 2 or len(set(class_names)) < len(class_names):
+        raise _wrong("at least two classes, each named once", str(class_names), "One class leaves nothing to learn.")
+    renumbered = np.full(len(names), -1)
+    renumbered[[names.index(wanted) for wanted in class_names]] = np.arange(len(class_names))
+    kept = dataset.rows(renumbered[dataset.labels] >= 0)
+    return replace(
+        kept,
+        labels=renumbered[kept.labels],
+        class_names=class_names,
+        name=f"{len(class_names)} of {len(names)} classes of {dataset.name}" if name is None else name,
+        provenance=f"{dataset.provenance} Of these only the classes {', '.join(class_names)}.",
+    )
 
 
 def few_shot(dataset, per_class, seed=0):
