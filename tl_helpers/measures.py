@@ -144,7 +144,8 @@ def leep(probabilities, labels):
     ----------
     Nguyen et al. (2020), LEEP, equations 1 (P(y, z)) and 2 (the score). It sees a source through its output alone: it
     scores source *models or checkpoints*, and so cannot choose a layer; `logme` can. It also reads how sure the source
-    is, not only how right: another temperature gives another score. Taught in: no chapter yet (it ranks sources for the reference experiments).
+    is, not only how right: another temperature gives another score. Taught in: chapter 3 (The
+    three methods).
     """
     probabilities = _matrix(probabilities, "probabilities", "Z source classes")
     targets = _one_hot(labels, len(probabilities))
