@@ -63,7 +63,7 @@ test-without-data: $(INSTALLED)  ## the worked example, its notices and the site
 lab: $(INSTALLED)  ## open the chapters in JupyterLab
 	$(PY) -m jupyterlab chapters
 
-weights: $(INSTALLED)  ## train the source network again (interrupted: goes on at the last complete epoch)
+weights: $(INSTALLED)  ## train the source networks again (interrupted: goes on at the last complete epoch)
 	$(PY) tools/train_source.py
 
 records: $(INSTALLED)  ## compute the recorded runs that are missing (interrupted: goes on; more: ARGS="--jobs 2", ARGS=--help)

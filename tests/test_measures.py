@@ -326,6 +326,7 @@ FEATURES = [[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]]
         (FEATURES, [4, 4, 4], "class 4 alone"),
         (np.zeros((3, 2)), [0, 1, 1], "All features are 0"),
         ([[1.0], [0.0], [0.0]], [0, 1, 1], "rank 1, 3 images"),
+        (np.random.default_rng(0).normal(size=(4, 9))[[0, 1, 2, 3, 3]], [0, 1, 0, 1, 1], "rank 4, 5 images"),
     ],
 )
 def test_logme_of_something_else_is_explained(features, labels, message):

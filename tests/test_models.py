@@ -1,11 +1,13 @@
 import itertools
+import os
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
-from tl_helpers import models
+from tl_helpers import data, models, transfer
 from tl_helpers.backend import keras
 
 
@@ -37,19 +39,171 @@ def test_weights_depend_on_the_seed_and_the_name_only():
     np.testing.assert_array_equal(short.get_layer("conv2").get_weights()[0], one.get_layer("conv2").get_weights()[0])
 
 
-def test_pretrained_is_trained_and_shipped_small():
-    path = models.asset(models.SOURCE_WEIGHTS)
-    assert path.stat().st_size <= 600_000
-    trained, untrained = models.pretrained(), models.source_cnn()
-    assert trained.count_params() == untrained.count_params()
-    assert not np.array_equal(trained.get_weights()[0], untrained.get_weights()[0])
+def test_the_recurrent_network_is_the_one_of_the_book():
+    model = models.source_rnn()
+    assert model.count_params() == 168_970
+    assert [layer.name for layer in model.layers] == ["rescale", "rows", "gru", "output"]
+    assert model.output_shape == (None, 10)
+    assert models.source_rnn(classes=3).output_shape == (None, 3)
+
+
+def test_weights_of_the_recurrent_network_depend_on_the_seed():
+    one, again, other = models.source_rnn(1), models.source_rnn(1), models.source_rnn(2)
+    for a, b, c in zip(one.get_weights(), again.get_weights(), other.get_weights(), strict=True):
+        assert (a == b).all()
+        assert (a == 0).all() or (a != c).mean() > 0.99
+
+
+def gated_recurrent_unit(rows, kernel, recurrent, biases):
+    """Compute the last state as the definition says, one row after the other."""
+    state, units = np.zeros((len(rows), len(recurrent))), len(recurrent)
+    for row in np.moveaxis(rows, 1, 0):
+        x, h = row @ kernel + biases[0], state @ recurrent + biases[1]
+        update, reset = (special.expit(x[:, i : i + units] + h[:, i : i + units]) for i in (0, units))
+        proposed = np.tanh(x[:, 2 * units :] + reset * h[:, 2 * units :])
+        state = update * state + (1 - update) * proposed
+    return state
+
+
+def test_the_recurrent_network_reads_the_image_row_by_row_from_the_top(images):
+    model = models.pretrained("cifar10-rows")
+    rows = models.outputs(models.features_at(model, "rows"), images)
+    np.testing.assert_allclose(rows, images.reshape(6, 32, 96) / 255, rtol=1e-6)
+    weights = [w.astype("float64") for w in model.get_layer("gru").get_weights()]
+    state = models.outputs(models.features_at(model, "gru"), images)
+    np.testing.assert_allclose(state, gated_recurrent_unit(rows, *weights), atol=1e-4)
+    assert np.abs(state - gated_recurrent_unit(rows[:, ::-1], *weights)).max() > 0.1
+
+
+SHIPPED = {  # the outputs, and the largest size of the file in bytes
+    "cifar10": (10, 600_000),
+    "cifar10-rows": (10, 400_000),
+    "cifar10-a": (5, 300_000),
+    "digits": (10, 300_000),
+}
+
+
+def test_every_shipped_network_is_listed():
+    assert list(models.PRETRAINED) == list(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_is_trained_and_small(name):
+    classes, most = SHIPPED[name]
+    assert models.asset(f"source_{name}.npz").stat().st_size <= most
+    trained, untrained = models.pretrained(name), models.PRETRAINED[name]()
+    assert trained.output_shape == (None, classes)
+    assert [layer.name for layer in trained.layers] == [layer.name for layer in untrained.layers]
+    for layer, fresh in zip(models.weight_layers(trained), models.weight_layers(untrained), strict=True):
+        assert layer.trainable
+        for a, b in zip(layer.get_weights(), fresh.get_weights(), strict=True):
+            assert (np.abs(a - b) > 1e-3).mean() > 0.5  # more than float16 rounds; dead units stay
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_model_card_is_complete_and_agrees_with_itself(name):
+    card, confusion = models.model_card(name), np.array(models.model_card(name)["confusion"])
+    assert card.keys() == models.model_card().keys()
+    assert card["parameters"] == models.pretrained(name).count_params()
+    assert card["test_accuracy"] == pytest.approx(np.trace(confusion) / confusion.sum())
+    assert card["per_class_accuracy"] == pytest.approx((np.diag(confusion) / confusion.sum(1)).tolist())
+    assert confusion.sum() == card["data"]["images"]["test"]
+    assert len(card["classes"]) == len(confusion)
+    assert [point["epoch"] for point in card["history"]] == list(range(1, card["recipe"]["epochs"] + 1))
+    scores = [point["validation_accuracy"][-1] for point in card["history"]]
+    assert card["best_epoch"] == 1 + int(np.argmax(scores))
+    assert card["seconds"] == pytest.approx(sum(point["seconds"] for point in card["history"]), abs=0.1)
+
+
+def test_the_recurrent_network_is_good_enough_to_teach_with():
+    assert models.model_card("cifar10-rows")["test_accuracy"] >= 0.45
+
+
+def test_the_card_of_the_digits_network_is_reproduced():
+    digits, card = data.digits(), models.model_card("digits")
+    score = transfer.evaluate(models.pretrained("digits"), digits.rows(digits.held_out))
+    assert score.accuracy == card["test_accuracy"]
+    assert score.confusion.tolist() == card["confusion"]
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    if not os.environ.get("TL_DATA_DIR") or (cifar10 := data.load("cifar10", required=False)) is None:
+        pytest.skip("TL_DATA_DIR does not hold CIFAR-10")
+    if cifar10.held_out.sum() != 10_000:
+        pytest.skip("the CIFAR-10 in TL_DATA_DIR is a reduced one")
+    return cifar10.rows(np.flatnonzero(cifar10.held_out)[:2000])
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar10-rows", "cifar10-a"])
+def test_the_card_of_a_photograph_network_is_reproduced_on_a_sample(photographs, name):
+    card = models.model_card(name)
+    sample = data.only(photographs, card["classes"])
+    score = transfer.evaluate(models.pretrained(name), sample)
+    deviation = np.sqrt(card["test_accuracy"] * (1 - card["test_accuracy"]) / len(sample))
+    assert abs(score.accuracy - card["test_accuracy"]) < 3 * deviation
+
+
+def test_the_network_for_classes_a_knows_these_classes():
+    assert models.model_card("cifar10-a")["classes"] == list(data.CIFAR10_A)
+
+
+@pytest.mark.parametrize("ask", [models.pretrained, models.model_card])
+@pytest.mark.parametrize("name", ["vgg16", 8, "CIFAR10"])
+def test_an_unknown_network_is_explained_with_the_names(ask, name):
+    with pytest.raises(
+        models.ModelError, match=rf"No network {name!r} .*'cifar10', 'cifar10-rows', 'cifar10-a', 'digits'"
+    ):
+        ask(name)
 
 
 def test_earlier_epochs_are_kept_and_an_unknown_one_is_named():
-    kept = [models.pretrained(epoch).get_weights()[0] for epoch in (1, 2, 3, 4, 6, 8, 12, 16, 20)]
+    kept = [models.pretrained(epoch=epoch).get_weights()[0] for epoch in models.model_card()["checkpoints"]]
+    assert len(kept) == 9
     assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(kept))
-    with pytest.raises(models.ModelError, match=r"no 'epoch99'.*epoch01"):
-        models.pretrained(99)
+    with pytest.raises(models.ModelError, match=r"after epoch 99 is kept.*after 1, 2, 3, 4, 6, 8, 12, 16, 20 epochs"):
+        models.pretrained(epoch=99)
+    with pytest.raises(
+        models.ModelError, match=r"'cifar10-rows' no state after epoch 1 is kept.*none; leave epoch out"
+    ):
+        models.pretrained("cifar10-rows", epoch=1)
+
+
+@pytest.fixture(scope="module")
+def few_digits():
+    return data.few_shot(data.digits(), per_class=2, seed=0)
+
+
+def test_frozen_recurrent_features_carry_a_new_head(few_digits):
+    source = models.pretrained("cifar10-rows")
+    result = transfer.feature_extraction(source, few_digits, layer="gru", steps=30, points=3)
+    for a, b in zip(source.get_layer("gru").get_weights(), result.model.get_layer("gru").get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [layer.name for layer in result.model.layers] == ["rescale", "rows", "gru", "standardise", "head"]
+    assert result.trainable_parameters == 192 * 10 + 10
+    assert result.history.loss[-1] < result.history.loss[0]
+    other = transfer.feature_extraction(source, few_digits, layer="gru", initialisation="random", steps=30, points=3)
+    assert other.history.loss != result.history.loss
+
+
+def test_recurrent_weights_are_copied_and_fine_tuned(few_digits):
+    source = models.pretrained("cifar10-rows")
+    budget = {"layer": "gru", "copy": 1, "steps": 4, "points": 2, "learning_rate": 1e-5}
+    result = transfer.parameter_transfer(source, few_digits, **budget)
+    for a, b in zip(source.get_layer("gru").get_weights(), result.model.get_layer("gru").get_weights(), strict=True):
+        assert 0 < np.abs(a - b).max() <= 1e-4  # four small steps away from the source
+    assert result.trainable_parameters == 167_040 + 1930
+    frozen = transfer.parameter_transfer(source, few_digits, **budget, freeze=1)
+    assert frozen.trainable_parameters == 1930
+
+
+def test_a_recurrent_network_is_trained_from_scratch_and_twice_the_same(few_digits):
+    budget = {"architecture": models.source_rnn(9), "layer": "gru", "steps": 4, "points": 2, "seed": 3}
+    result, again = transfer.from_scratch(few_digits, **budget), transfer.from_scratch(few_digits, **budget)
+    start = models.source_rnn(3).get_layer("gru").get_weights()
+    moved = [np.abs(a - b).max() for a, b in zip(start, result.model.get_layer("gru").get_weights(), strict=True)]
+    assert all(0 < change < 0.01 for change in moved)
+    assert again.history.loss == pytest.approx(result.history.loss, rel=1e-4)
 
 
 def test_features_at_a_named_layer(images):

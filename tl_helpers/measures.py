@@ -144,7 +144,8 @@ def leep(probabilities, labels):
     ----------
     Nguyen et al. (2020), LEEP, equations 1 (P(y, z)) and 2 (the score). It sees a source through its output alone: it
     scores source *models or checkpoints*, and so cannot choose a layer; `logme` can. It also reads how sure the source
-    is, not only how right: another temperature gives another score. Taught in: chapter 3 (overview).
+    is, not only how right: another temperature gives another score. Taught in: chapter 3 (The
+    three methods).
     """
     probabilities = _matrix(probabilities, "probabilities", "Z source classes")
     targets = _one_hot(labels, len(probabilities))
@@ -197,9 +198,7 @@ def logme(features, labels):
     left, eigenvalues = _left_spectrum(features)
     projections = left.T @ targets
     residuals = ((targets - left @ projections) ** 2).sum(axis=0)
-    if len(eigenvalues) == len(features):
-        residuals = np.zeros_like(residuals)  # what is left is rounding
-    elif (residuals < 1e-20 * targets.sum(axis=0)).any():
+    if len(eigenvalues) < len(features) and (residuals < 1e-20 * targets.sum(axis=0)).any():
         raise MeasureError(
             f"A class is an exact linear function of the features (rank {len(eigenvalues)}, {len(features)} images): "
             "the evidence grows without bound. Leave out repeated images, or give more images."

@@ -1,14 +1,16 @@
-"""The source network: build it, load it, cut it, freeze it, describe it.
+"""The source networks: build them, load them, cut them, freeze them, describe them.
 
 Taught in: chapter 2 (Core concepts) and chapter 4 (Worked example).
 """
 
+import functools
 import json
 import os
 import zipfile
 import zlib
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -16,9 +18,6 @@ import pandas as pd
 from tl_helpers.backend import keras, tf
 
 IMAGE_SHAPE = (32, 32, 3)
-SOURCE_WEIGHTS = "source_cnn.npz"
-SOURCE_CARD = "source_cnn.json"
-SOURCE_CHECKPOINTS = "source_cnn_epochs.npz"
 
 
 class ModelError(ValueError):
@@ -65,48 +64,114 @@ def source_cnn(seed=0, classes=10):
     return reseeded(model, seed)
 
 
-def pretrained(epoch=None):
-    """Load the source network that was trained on CIFAR-10 and ships with the book.
+def source_rnn(seed=0, classes=10):
+    """Build the untrained recurrent source network: it reads an image row by row, from the top.
 
     Parameters
     ----------
-    epoch : int, optional
-        An earlier state, after that many epochs (stored in float16). By default the best epoch by validation accuracy.
+    seed : int
+        Every layer's initial weights are a fixed function of the seed and the layer's name.
+    classes : int
+        Number of outputs; 10 gives 168,970 parameters.
 
     Returns
     -------
     keras.Sequential
-        The network of `source_cnn` with trained weights, every layer trainable.
+        Images ``(N, 32, 32, 3)`` with values 0 to 255, any dtype, to logits ``(N, classes)``, float32. Layers:
+        rescale, rows (the image as 32 steps of 96 numbers), gru (its last state, 192 numbers), output.
+
+    References
+    ----------
+    Cho et al. (2014), Learning phrase representations using RNN encoder-decoder, equations 5 to 8 (the GRU; Keras
+    applies the reset gate after the matrix product). Taught in: chapter 3.1 (Feature extraction).
+    """
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input(IMAGE_SHAPE, name="image"),
+            layers.Rescaling(1 / 255, name="rescale"),
+            layers.Reshape((IMAGE_SHAPE[0], IMAGE_SHAPE[1] * IMAGE_SHAPE[2]), name="rows"),
+            layers.GRU(192, name="gru"),
+            layers.Dense(classes, name="output"),
+        ],
+        name="source_rnn",
+    )
+    return reseeded(model, seed)
+
+
+# What ships with the book: the name of a trained network and what builds it. Its files are source_NAME.* in assets.
+PRETRAINED = MappingProxyType(
+    {
+        "cifar10": source_cnn,
+        "cifar10-rows": source_rnn,
+        "cifar10-a": functools.partial(source_cnn, classes=5),
+        "digits": source_cnn,
+    }
+)
+
+
+def pretrained(name="cifar10", epoch=None):
+    """Load a trained source network that ships with the book.
+
+    Parameters
+    ----------
+    name : {"cifar10", "cifar10-rows", "cifar10-a", "digits"}
+        `source_cnn` trained on CIFAR-10; `source_rnn` trained on the rows of CIFAR-10; `source_cnn` trained on the
+        five classes ``data.CIFAR10_A``; `source_cnn` trained on scikit-learn's digits (``data.digits()``).
+    epoch : int, optional
+        The state after that many epochs, stored in float16; ``model_card(name)["checkpoints"]`` lists them, and only
+        ``"cifar10"`` has any. By default the best epoch by validation accuracy.
+
+    Returns
+    -------
+    keras.Sequential
+        The network with trained weights, every layer trainable.
 
     Raises
     ------
     ModelError
-        If the epoch was not kept, or the file is damaged.
+        If there is no such network, the epoch was not kept, or the file is damaged.
 
     Notes
     -----
-    Taught in: chapter 4 (Worked example). The model card is ``tl_helpers/assets/source_cnn.json``; ``make weights``
-    trains the network again.
+    Taught in: chapter 4 (Worked example). ``python tools/train_source.py NAME`` trains one again.
     """
-    model = source_cnn()
+    kept = model_card(name)["checkpoints"]
+    if epoch is not None and epoch not in kept:
+        found = f"those after {', '.join(map(str, kept))} epochs" if kept else "none; leave epoch out"
+        raise ModelError(f"Of {name!r} no state after epoch {epoch!r} is kept. Earlier states that are: {found}.")
+    model = PRETRAINED[name]()
     if epoch is None:
-        return load_weights(model, asset(SOURCE_WEIGHTS))
-    return load_weights(model, asset(SOURCE_CHECKPOINTS), prefix=f"epoch{int(epoch):02d}/")
+        return load_weights(model, asset(f"source_{name}.npz"))
+    return load_weights(model, asset(f"source_{name}_epochs.npz"), prefix=f"epoch{int(epoch):02d}/")
 
 
-def model_card():
-    """Read the card of the shipped source network: data, recipe, full history, test accuracy, confusion matrix.
+def model_card(name="cifar10"):
+    """Read the card of a shipped source network: data, recipe, full history, test accuracy, confusion matrix.
+
+    Parameters
+    ----------
+    name : str
+        As for `pretrained`.
 
     Returns
     -------
     dict
-        The content of ``tl_helpers/assets/source_cnn.json``.
+        The content of ``tl_helpers/assets/source_NAME.json``.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network.
 
     Notes
     -----
     Taught in: chapter 4 (Worked example).
     """
-    return json.loads(asset(SOURCE_CARD).read_text(encoding="utf-8"))
+    if name not in PRETRAINED:
+        names = ", ".join(repr(known) for known in PRETRAINED)
+        raise ModelError(f"No network {name!r} ships with the book. Those that do: {names}.")
+    return json.loads(asset(f"source_{name}.json").read_text(encoding="utf-8"))
 
 
 def asset(name):
@@ -128,7 +193,7 @@ def asset(name):
     """
     path = Path(str(resources.files("tl_helpers") / "assets" / name))
     if not path.is_file():
-        raise ModelError(f"{path} is missing. `make weights` trains the source network and writes it.")
+        raise ModelError(f"{path} is missing. `make weights` trains the source networks and writes their files.")
     return path
 
 

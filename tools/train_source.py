@@ -1,8 +1,9 @@
-"""Train the source network on CIFAR-10 and write what ships with the book: `make weights`.
+"""Train the source networks and write what ships with the book: `make weights`.
 
-Writes into tl_helpers/assets: source_cnn.npz (best epoch by validation accuracy, float32), source_cnn_epochs.npz
-(earlier epochs, float16) and source_cnn.json (the model card with the full history). The test set is used once, at
-the end. An interrupted run goes on at the epoch after the last complete one.
+`python tools/train_source.py [NAME ...]` trains the named ones, by default all. For each it writes into
+tl_helpers/assets: source_NAME.npz (best epoch by validation accuracy), source_NAME_epochs.npz (earlier epochs in
+float16, where the recipe keeps any) and source_NAME.json (the model card with the full history). The test set is used
+once, at the end. An interrupted run goes on at the epoch after the last complete one.
 """
 
 import argparse
@@ -11,8 +12,8 @@ import hashlib
 import json
 import os
 import platform
-import sys
-import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,50 @@ from tl_helpers import data, models, training, transfer
 from tl_helpers.backend import keras, tf
 
 ASSETS = Path(models.__file__).parent / "assets"
-KEPT_EPOCHS = (1, 2, 3, 4, 6, 8, 12, 16, 20)
 
 
-def arguments():
-    """Read the command line."""
+@dataclass(frozen=True)
+class Recipe:
+    """What a network is trained on, how (Adam at a constant learning rate), and what of it is stored."""
+
+    what: str
+    load: Callable
+    epochs: int
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+    seed: int = 0
+    checkpoints: tuple = ()  # the epochs whose states are stored besides the best one
+    dtype: str = "float16"  # of the best one's file; the test accuracy is the file's
+
+
+def cifar10():
+    """Load CIFAR-10."""
+    return data.load("cifar10")
+
+
+def cifar10_a():
+    """Load the five classes of CIFAR-10 that the near pair starts from."""
+    return data.only(cifar10(), data.CIFAR10_A, name="cifar10-a")
+
+
+RECIPES = {
+    "cifar10": Recipe("CIFAR-10", cifar10, 20, checkpoints=(1, 2, 3, 4, 6, 8, 12, 16, 20), dtype="float32"),
+    "cifar10-rows": Recipe("CIFAR-10, read row by row", cifar10, 10),
+    "cifar10-a": Recipe("five classes of CIFAR-10", cifar10_a, 12),
+    "digits": Recipe("the digits of scikit-learn", data.digits, 30),
+}
+
+
+def arguments(words=None):
+    """Read the command line: the names of the networks and two folders."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--state", type=Path, default=Path("_build/weights"), help="folder for the interrupted run")
-    parser.add_argument("--assets", type=Path, default=ASSETS, help="folder that receives the three files")
-    return parser.parse_args()
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RECIPES)}; by default all")
+    parser.add_argument("--state", type=Path, default=Path("_build/weights"), help="folder for interrupted runs")
+    parser.add_argument("--assets", type=Path, default=ASSETS, help="folder that receives the files")
+    options = parser.parse_args(words)
+    if unknown := set(options.names) - set(RECIPES):
+        parser.error(f"no recipe for {', '.join(sorted(unknown))}; there is one for {', '.join(RECIPES)}")
+    return options
 
 
 def sha256_of(dataset):
@@ -51,11 +83,13 @@ def cpu_name():
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
-def resume(path, model, optimizer):
+def resume(path, settings, model, optimizer):
     """Load the state after the last complete epoch, if there is one; return the history so far."""
     if not path.is_file():
         return []
     with np.load(path, allow_pickle=False) as state:
+        if str(state["settings"]) != settings:
+            raise SystemExit(f"{path} was begun with {state['settings']}, not with {settings}. Delete it, or go back.")
         history = json.loads(str(state["history"]))
         model.set_weights([state[f"weight{i}"] for i in range(len(model.weights))])
         optimizer.build(model.trainable_variables)
@@ -65,60 +99,57 @@ def resume(path, model, optimizer):
     return history
 
 
-def train(options, split):
-    """Train epoch by epoch; after each, write the state that the next one starts from."""
-    options.state.mkdir(parents=True, exist_ok=True)
-    state = options.state / f"seed{options.seed}.npz"
-    model = models.source_cnn(options.seed)
-    optimizer = keras.optimizers.Adam(options.learning_rate)
-    history = resume(state, model, optimizer)
-    for epoch in range(len(history) + 1, options.epochs + 1):
+def train(name, recipe, split, folder):
+    """Train epoch by epoch; after each, write the state that the next one starts from. Return the history."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = models.PRETRAINED[name](seed=recipe.seed)
+    optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    settings = f"{model.count_params():,} parameters, learning rate {recipe.learning_rate:g}, batch size "
+    settings += f"{recipe.batch_size}, seed {recipe.seed}"
+    history = resume(folder / "last.npz", settings, model, optimizer)
+    for epoch in range(len(history) + 1, recipe.epochs + 1):
         part = training.fit(
             model,
             split.train.images,
             split.train.labels,
-            steps=len(split.train) // options.batch_size,
-            learning_rate=options.learning_rate,
-            batch_size=options.batch_size,
-            seed=[options.seed, epoch],
+            steps=len(split.train) // recipe.batch_size,
+            learning_rate=recipe.learning_rate,
+            batch_size=recipe.batch_size,
+            seed=[recipe.seed, epoch],
             validation=(split.validation.images, split.validation.labels),
             points=20,
             optimizer=optimizer,
-            progress=f"epoch {epoch}/{options.epochs}",
+            progress=f"{name}, epoch {epoch}/{recipe.epochs}",
         )
         history.append({"epoch": epoch, "loss": part.loss, "validation_accuracy": part.validation_accuracy})
         history[-1]["seconds"] = round(part.seconds, 2)
-        models.save_arrays(options.state / f"seed{options.seed}_epoch{epoch:02d}.npz", models.weight_arrays(model))
+        models.save_arrays(folder / f"epoch{epoch:02d}.npz", models.weight_arrays(model))
         arrays = {f"weight{i}": w for i, w in enumerate(model.get_weights())}
         arrays |= {f"optimizer{i}": v.numpy() for i, v in enumerate(optimizer.variables)}
-        models.save_arrays(state, arrays | {"history": np.array(json.dumps(history))})
-    return history
+        arrays |= {"settings": np.array(settings), "history": np.array(json.dumps(history))}
+        models.save_arrays(folder / "last.npz", arrays)
+    return history[: recipe.epochs]
 
 
-def main():
-    """Train, choose the epoch on the validation images, test once, write the files."""
-    options = arguments()
-    split = data.full_split(data.load("cifar10"), seed=options.seed, validation_fraction=0.1)
-    history = train(options, split)
-    best = max(history, key=lambda point: point["validation_accuracy"][-1])["epoch"]
-    model = models.source_cnn()
-    epochs = {}
-    for epoch in [e for e in KEPT_EPOCHS if e <= options.epochs]:
-        models.load_weights(model, options.state / f"seed{options.seed}_epoch{epoch:02d}.npz")
-        arrays = models.weight_arrays(model)
-        epochs |= {f"epoch{epoch:02d}/{name}": array.astype("float16") for name, array in arrays.items()}
-    models.load_weights(model, options.state / f"seed{options.seed}_epoch{best:02d}.npz")
-    score = transfer.evaluate(model, split.test)
-    card = {
-        "what": "The source network of the book, models.source_cnn(), trained on CIFAR-10",
-        "command": "python " + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+def weights_after(model, folder, epoch, dtype):
+    """Return the named weights after an epoch in the dtype that they are stored in."""
+    models.load_weights(model, folder / f"epoch{epoch:02d}.npz")
+    return {name: array.astype(dtype) for name, array in models.weight_arrays(model).items()}
+
+
+def model_card(name, recipe, split, history, best, model):
+    """Describe a trained network; its one look at the test images is here."""
+    score, seen = transfer.evaluate(model, split.test), len(split.train)
+    return {
+        "what": f"models.pretrained({name!r}): a {model.name} trained on {recipe.what}",
+        "command": f"python tools/train_source.py {name}",
         "recipe": {
             "optimizer": "Adam",
-            "learning_rate": options.learning_rate,
-            "batch_size": options.batch_size,
-            "epochs": options.epochs,
-            "seed": options.seed,
-            "kept": f"epoch {best}, the best of {options.epochs} by validation accuracy",
+            "learning_rate": recipe.learning_rate,
+            "batch_size": recipe.batch_size,
+            "epochs": recipe.epochs,
+            "seed": recipe.seed,
+            "kept": f"epoch {best}, the best of {recipe.epochs} by validation accuracy, in {recipe.dtype}",
         },
         "data": {
             "provenance": split.train.provenance,
@@ -131,20 +162,43 @@ def main():
         "per_class_accuracy": score.per_class_accuracy.tolist(),
         "confusion": score.confusion.tolist(),
         "best_epoch": best,
-        "checkpoints": [e for e in KEPT_EPOCHS if e <= options.epochs],
+        "checkpoints": list(recipe.checkpoints),
         "history": history,
         "seconds": round(sum(point["seconds"] for point in history), 1),
         "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__},
         "cpu": cpu_name(),
         "date": datetime.date.today().isoformat(),
-        "limits": "Trained for teaching, on 45,000 photographs of ten classes at 32 x 32 pixels and nothing else.",
+        "limits": f"Trained for teaching. It has seen {seen:,} images of {len(split.test.class_names)} classes at "
+        "32 x 32 pixels, nothing else.",
     }
-    models.save_arrays(options.assets / models.SOURCE_WEIGHTS, models.weight_arrays(model))
-    models.save_arrays(options.assets / models.SOURCE_CHECKPOINTS, epochs)
-    part = options.assets / f".{models.SOURCE_CARD}.part"
+
+
+def make(name, recipe, state, assets):
+    """Train a network, choose the epoch on the validation images, test once, write the files."""
+    split = data.full_split(recipe.load(), seed=recipe.seed, validation_fraction=0.1)
+    history = train(name, recipe, split, state)
+    best = max(history, key=lambda point: point["validation_accuracy"][-1])["epoch"]
+    model, file = models.PRETRAINED[name](), assets / f"source_{name}.npz"
+    epochs = {
+        f"epoch{epoch:02d}/{key}": array
+        for epoch in recipe.checkpoints
+        for key, array in weights_after(model, state, epoch, "float16").items()
+    }
+    if epochs:
+        models.save_arrays(assets / f"source_{name}_epochs.npz", epochs)
+    models.save_arrays(file, weights_after(model, state, best, recipe.dtype))
+    card = model_card(name, recipe, split, history, best, models.load_weights(model, file))
+    part = file.with_name(f".{file.stem}.part")
     part.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    part.replace(options.assets / models.SOURCE_CARD)
-    print(f"Best epoch {best}, test accuracy {score.accuracy:.4f}, {time.strftime('%H:%M:%S')}; wrote {options.assets}")
+    part.replace(file.with_suffix(".json"))
+    print(f"{name}: best epoch {best}, test accuracy {card['test_accuracy']:.4f}; wrote {assets}")
+
+
+def main():
+    """Train the networks that the command line names."""
+    options = arguments()
+    for name in options.names or RECIPES:
+        make(name, RECIPES[name], options.state / name, options.assets)
 
 
 if __name__ == "__main__":

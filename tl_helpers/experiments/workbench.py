@@ -165,7 +165,7 @@ def bench(memory):
 def _source(name):
     if ":" in name:
         return pkgutil.resolve_name(name)()
-    return models.pretrained() if name == "cifar10" else models.pretrained(name)
+    return models.pretrained(name)
 
 
 def _target(name):

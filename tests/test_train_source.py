@@ -1,0 +1,78 @@
+"""How the source networks are trained: recipes, interrupted runs, the files that are written."""
+
+import json
+
+import numpy as np
+import pytest
+import train_source
+from train_source import RECIPES, Recipe
+
+from tl_helpers import data, models, transfer
+
+
+def some_digits():
+    return data.digits().rows(slice(300))
+
+
+def run(folder, **changes):
+    """Train the digits network on 300 digits, with its state and its files in `folder`."""
+    recipe = Recipe("300 digits", some_digits, **({"epochs": 2, "batch_size": 32, "checkpoints": (1,)} | changes))
+    folder.mkdir(exist_ok=True)
+    train_source.make("digits", recipe, folder / "state", folder)
+    return json.loads((folder / "source_digits.json").read_text(encoding="utf-8"))
+
+
+def test_every_shipped_network_has_a_recipe_and_its_card_tells_the_same():
+    assert list(RECIPES) == list(models.PRETRAINED)
+    for name, recipe in RECIPES.items():
+        card = models.model_card(name)
+        for field in ("epochs", "batch_size", "learning_rate", "seed"):
+            assert card["recipe"][field] == getattr(recipe, field)
+        assert card["checkpoints"] == list(recipe.checkpoints)
+        with np.load(models.asset(f"source_{name}.npz")) as file:
+            assert {str(file[key].dtype) for key in file.files} == {recipe.dtype}
+
+
+def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path, capsys):
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "halves", epochs=1)
+    halves = run(tmp_path / "halves")
+    assert "Going on after epoch 1" in capsys.readouterr().out
+    for card in (whole, halves):
+        assert card["history"][-1]["epoch"] == 2
+        for point in card["history"]:
+            del point["seconds"]
+    for one, other in zip(whole["history"], halves["history"], strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+    models.load_weights(models.source_cnn(), tmp_path / "halves" / "source_digits_epochs.npz", prefix="epoch01/")
+
+
+def test_the_card_describes_the_file_that_ships(tmp_path):
+    card, held_out = run(tmp_path), some_digits()
+    model = models.load_weights(models.source_cnn(), tmp_path / "source_digits.npz")
+    score = transfer.evaluate(model, held_out.rows(held_out.held_out))
+    assert score.accuracy == card["test_accuracy"]
+    assert score.confusion.tolist() == card["confusion"]
+    assert card.keys() == models.model_card().keys()
+    assert card["command"] == "python tools/train_source.py digits"
+    assert sum(card["data"]["images"].values()) == 300
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "source_digits.json",
+        "source_digits.npz",
+        "source_digits_epochs.npz",
+        "state",
+    ]
+
+
+def test_a_state_of_another_recipe_is_not_continued(tmp_path):
+    run(tmp_path, epochs=1)
+    with pytest.raises(SystemExit, match=r"last\.npz was begun with .*rate 0\.001.*, not with .*rate 0\.01"):
+        run(tmp_path, learning_rate=0.01)
+
+
+def test_the_names_on_the_command_line(capsys):
+    assert train_source.arguments([]).names == []
+    assert train_source.arguments(["digits", "cifar10-a"]).names == ["digits", "cifar10-a"]
+    with pytest.raises(SystemExit):
+        train_source.arguments(["mnist"])
+    assert "no recipe for mnist; there is one for cifar10, cifar10-rows" in capsys.readouterr().err
