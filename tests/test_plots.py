@@ -25,6 +25,8 @@ FIGURES = {
     "learning_curves": lambda: plots.learning_curves({"one": HISTORY, "two": HISTORY}),
     "label_efficiency": lambda: plots.label_efficiency(SCORES, chance=0.1),
     "intervals": lambda: plots.intervals({"one": [0.1, 0.2, 0.4], "two": [0.3]}, reference=0),
+    "layer_sweep": lambda: plots.layer_sweep({"copied": {0: [0.1, 0.2], 1: [0.3, 0.5]}}, baseline=("none", 0.2)),
+    "transfer_plans": lambda: plots.transfer_plans({"AnB": ("A", 2, 2), "BnB+": ("B", 2, 0), "new": ("A", 0, 1)}),
 }
 
 
@@ -187,3 +189,30 @@ def test_intervals_put_the_first_arm_on_top_with_its_interval():
     bars = [segment.get_segments()[0] for segment in axis.collections]
     assert bars[0][1][0] - bars[0][0][0] == pytest.approx(2 * 4.302653 / 3**0.5)
     assert bars[1][1][0] == bars[1][0][0]
+
+
+def test_layer_sweep_draws_a_panel_a_sweep_on_one_scale():
+    figure = plots.layer_sweep({"copied": {0: [1.0, 2.0, 3.0], 2: [5.0]}, "frozen": {1: [4.0]}}, baseline=("none", 0.5))
+    left, right = figure.axes
+    assert (left.get_xlabel(), right.get_xlabel()) == ("copied", "frozen")
+    assert list(left.get_xticks()) == [0, 2]
+    assert left.get_ylim() == right.get_ylim()
+    means = [list(line.get_ydata()) for line in left.lines if line.get_marker() == "o"]
+    assert means == [[2.0, 5.0]]
+    dots = [list(line.get_ydata()) for line in left.lines if line.get_marker() == "."]
+    assert dots == [[1.0, 2.0, 3.0], [5.0]]
+    for axis in (left, right):
+        assert [list(line.get_ydata()) for line in axis.lines if line.get_label() == "none"] == [[0.5, 0.5]]
+    bars = left.collections[0].get_segments()
+    assert bars[0][1][1] - bars[0][0][1] == pytest.approx(2 * 4.302653 / 3**0.5)
+
+
+def test_transfer_plans_say_where_a_layer_starts_and_whether_it_is_trained():
+    figure = plots.transfer_plans({"AnB": ("A", 2, 1), "BnB": ("B", 1, 0)}, layers=("low", "mid", "top"))
+    said = [text for text in texts(figure) if "\n" in text]
+    assert said == ["low\nfrom A", "mid\nfrom A", "top\nnew", "low\nfrom B", "mid\nnew", "top\nnew"]
+    boxes = [patch for patch in figure.axes[0].patches if patch.get_width() > 0]
+    assert [bool(box.get_hatch()) for box in boxes] == [True, True, False, True, False, False]
+    assert boxes[0].get_hatch() != boxes[3].get_hatch()
+    frozen = [matplotlib.colors.to_hex(box.get_facecolor()).upper() == plots.FROZEN for box in boxes]
+    assert frozen == [True, False, False, False, False, False]

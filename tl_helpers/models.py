@@ -400,8 +400,8 @@ def freeze(model, depth):
 
     Notes
     -----
-    Taught in: chapter 2 (Core concepts). A model that was compiled before must be compiled again: Keras reads
-    ``trainable`` when it compiles.
+    Taught in: chapter 2 (Core concepts). A model that was fitted before must be compiled again: Keras reads
+    ``trainable`` in the first ``fit`` after ``compile`` (chapter 3.2, Parameter transfer).
     """
     layers = weight_layers(model)
     if not 0 <= depth <= len(layers):

@@ -592,3 +592,89 @@ def activation_maps(layers, channels=8):
             axis.imshow(maps[..., channel], cmap="viridis", interpolation="nearest")
         row[0].set_ylabel(f"{name}\n{maps.shape[0]} × {maps.shape[1]}")
     return figure
+
+
+@styled
+def layer_sweep(panels, ylabel="test accuracy", baseline=None):
+    """Draw accuracy against a number of layers, one panel a sweep: mean, 95 % interval and every seed.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping of int to sequence of float
+        What the panel counts (its x label) to number of layers to one accuracy a seed.
+    ylabel : str
+    baseline : (str, float), optional
+        Name and mean of an arm without the choice that is swept, drawn as a line in every panel.
+
+    Returns
+    -------
+    BookFigure
+
+    Notes
+    -----
+    Taught in: chapter 3.2 (Parameter transfer).
+    """
+    figure, axes = sheet(3.1, columns=len(panels), sharey=True, squeeze=False)
+    for axis, (name, ink) in zip(axes.flat, inks(panels).items(), strict=True):
+        depths = sorted(panels[name])
+        means, halves = np.transpose([mean_interval(panels[name][depth]) for depth in depths])
+        for depth in depths:
+            values = panels[name][depth]
+            axis.plot([depth + 0.08] * len(values), values, ".", color=ink.colour, alpha=0.45, markersize=6)
+        if baseline is not None:
+            axis.axhline(baseline[1], color="#444444", linewidth=1.2, linestyle=(0, (4, 3)), label=baseline[0])
+        axis.errorbar(depths, means, yerr=halves, color=ink.colour, linestyle=ink.dash, marker=ink.marker, capsize=4)
+        axis.set(xlabel=name, xticks=depths, xlim=(depths[0] - 0.3, depths[-1] + 0.3))
+    axes.flat[0].set_ylabel(ylabel)
+    if baseline is not None:
+        axes.flat[0].legend(loc="lower right")
+    return figure
+
+
+@styled
+def transfer_plans(plans, layers=("conv1", "conv2", "conv3", "head")):
+    """Draw where each layer of several networks starts from, and whether training changes it.
+
+    Hatching and the word say which network the weights were copied from, a dashed edge that the layer is new, the fill
+    whether training updates it.
+
+    Parameters
+    ----------
+    plans : mapping of str to (str, int, int)
+        Name to (base network, layers copied from it, layers frozen). Without copied layers the base does not matter.
+    layers : sequence of str
+
+    Returns
+    -------
+    BookFigure
+
+    Notes
+    -----
+    Taught in: chapter 3.2 (Parameter transfer).
+    """
+    figure, axis = sheet(0.5 + 0.72 * len(plans))
+    axis.set(xlim=(-2.6, 2.5 * len(layers) - 0.2), ylim=(-0.3, 2.0 * len(plans)))
+    axis.set_axis_off()
+    bases = dict.fromkeys(base for base, copied, _ in plans.values() if copied)
+    hatches = dict(zip(bases, (FROM_SOURCE, "....", "xxxx"), strict=False))
+    for row, (name, (base, copied, frozen)) in enumerate(plans.items()):
+        low = 2.0 * (len(plans) - 1 - row)
+        axis.text(-2.5, low + 0.7, name, va="center", weight="bold")
+        for column, layer in enumerate(layers):
+            start = f"from {base}" if column < copied else "new"
+            fill = FROZEN if column < frozen else UPDATED
+            hatch = hatches[base] if column < copied else None
+            _plan_box(axis, (2.5 * column, low), f"{layer}\n{start}", fill, hatch)
+    for label, fill in (("frozen", FROZEN), ("trained", UPDATED)):
+        axis.add_patch(Rectangle((0, 0), 0, 0, facecolor=fill, edgecolor="#333333", label=label))
+    figure.legend(loc="outside upper right", ncols=2)
+    return figure
+
+
+def _plan_box(axis, corner, text, fill, hatch):
+    edge = "-" if hatch else RANDOM_START
+    look = {"facecolor": fill, "edgecolor": "#333333", "linewidth": 1.3, "hatch": hatch, "linestyle": edge}
+    axis.add_patch(Rectangle(corner, 2.2, 1.5, **look))
+    backing = {"facecolor": fill, "edgecolor": "none", "pad": 1.2}
+    middle = corner[0] + 1.1, corner[1] + 0.75
+    axis.text(*middle, text, ha="center", va="center", bbox=backing, linespacing=1.2, fontsize=9)
