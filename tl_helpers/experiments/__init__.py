@@ -7,6 +7,7 @@ only doing a run does. Taught in: chapter 4 (Worked example).
 from tl_helpers.experiments.cost import estimate
 from tl_helpers.experiments.grid import ExperimentError, Grid, Run, expand
 from tl_helpers.experiments.log import COLUMNS, SCHEMA_VERSION, history, records
+from tl_helpers.experiments.methods import methods, trials
 from tl_helpers.experiments.runner import run
 from tl_helpers.experiments.worked_example import (
     ARMS,
@@ -16,7 +17,8 @@ from tl_helpers.experiments.worked_example import (
     budget,
     chosen_learning_rate,
     chosen_learning_rates,
-    known,
+    report,
+    tuning,
 )
 
 __all__ = [
@@ -39,3 +41,17 @@ __all__ = [
     "records",
     "run",
 ]
+
+
+def known():
+    """Name the grids that the command line knows: each takes the records so far and returns grids.
+
+    Returns
+    -------
+    dict of str to callable
+
+    Notes
+    -----
+    Taught in: chapter 3 (The three methods) and chapter 4 (Worked example).
+    """
+    return {"tuning": tuning, "report": report, "trials": trials, "methods": methods}

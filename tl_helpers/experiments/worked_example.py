@@ -78,15 +78,17 @@ def budget(split):
     return {"steps": max(passes, FULL_SET["steps"]), "batch_size": FULL_SET["batch_size"]}
 
 
-def chosen_learning_rates(table, by=("source", "target", "labels_per_class", "arm")):
+def chosen_learning_rates(table, by=("source", "target", "labels_per_class", "arm"), experiment="tuning"):
     """Choose learning rates from tuning runs: for each arm, the best mean validation accuracy over its seeds.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        As `records` returns it; its rows with ``experiment == "tuning"`` count.
+        As `records` returns it.
     by : sequence of str
         Columns that tell arms apart.
+    experiment : str
+        The runs that count.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def chosen_learning_rates(table, by=("source", "target", "labels_per_class", "ar
     -----
     Taught in: chapter 4 (Worked example).
     """
-    rows, by = table[(table.experiment == "tuning") & table.validation_accuracy.notna()], list(by)
+    rows, by = table[(table.experiment == experiment) & table.validation_accuracy.notna()], list(by)
     trials = rows.groupby([*by, "learning_rate"], dropna=False)
     seeds = trials.seed.agg(lambda found: tuple(sorted(found)))
     uneven = seeds.groupby(by, dropna=False).nunique()
@@ -164,20 +166,6 @@ def report(table):
             shape = {"pairs": [("cifar10", target)], "labels_per_class": [None], "seed": range(3), **FULL_SET, **axes}
             grids.append(Grid("report", learning_rate=[rate], arm=arm, **shape))
     return grids
-
-
-def known():
-    """Name the grids that the command line knows: each takes the records so far and returns grids.
-
-    Returns
-    -------
-    dict of str to callable
-
-    Notes
-    -----
-    Taught in: chapter 4 (Worked example).
-    """
-    return {"tuning": tuning, "report": report}
 
 
 def _pairs():
