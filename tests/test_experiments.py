@@ -372,6 +372,26 @@ def test_a_run_behind_a_frozen_prefix_equals_the_ordinary_call(done):
         assert row["trainable_parameters"] == alone.trainable_parameters
 
 
+OWN_SETTINGS = {
+    "L2-SP": {"alpha": 0.1},
+    "distillation": {"teacher": "digits", "temperature": 2.0},
+    "attention transfer": {"strength": 1.0, "layers": ["conv3"]},
+    "logic rules": {"rules": "toy_experiments:rules", "strength": 2.0},
+}
+
+
+def test_every_method_runs_from_a_grid_and_again_from_its_row(tmp_path):
+    common = TOY | {"seed": [0], "steps": 2, "labels_per_class": [1], "layers_frozen": [2]}
+    every = [
+        experiments.Grid("toy", **common, method=[name], settings=[OWN_SETTINGS.get(name, {})]) for name in METHODS
+    ]
+    done = experiments.run(every, tmp_path / "a.csv", progress=False)
+    assert sorted(done.method) == sorted(METHODS)
+    assert (done.error == "").all(), done.error.tolist()
+    for row in done[done.method.isin(OWN_SETTINGS)].to_dict("records"):
+        assert experiments.Run.of(row) in experiments.expand(every)
+
+
 def test_kernels_serve_features_as_they_are():
     generator = np.random.default_rng(0)
     features = generator.normal(3, 2, (2, 30, 5)).astype("float32")

@@ -24,6 +24,16 @@ def source():
     return models.source_cnn(seed=3)
 
 
+def says_nothing(images):
+    return [[1.0] * 10] * len(images)
+
+
+def rules():
+    from tl_helpers import knowledge
+
+    return [knowledge.Rule("says nothing", says_nothing)]
+
+
 def quick_work(batch, memory, threads):
     """Stand in for `workbench.work`: rows at once, from the run alone, some of them long enough to be cut off."""
     rows = []

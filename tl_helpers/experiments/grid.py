@@ -147,7 +147,7 @@ class Grid:
     settings : sequence of mapping
         The method's own arguments: ``standardise`` (feature extraction); ``head_rate`` (parameter transfer, LP-FT);
         ``probe_steps`` (LP-FT); ``alpha``, ``beta`` (L2-SP); ``teacher``, named as a source, ``temperature``,
-        ``weight`` (distillation); ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:NAME"``,
+        ``weight`` (distillation); ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:function"``,
         ``strength``, ``weight`` (logic rules).
     batch_size, steps, epochs : int
         The budget: at least `steps` steps and `epochs` passes over the training images.

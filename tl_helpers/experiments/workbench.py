@@ -239,7 +239,7 @@ def _knowledge(bench, method, settings):
     if method == "attention transfer":
         return knowledge.AttentionTransfer(**settings)
     if method == "logic rules":
-        return knowledge.LogicRules(pkgutil.resolve_name(settings.pop("rules")), **settings)
+        return knowledge.LogicRules(pkgutil.resolve_name(settings.pop("rules"))(), **settings)
     teacher = settings.pop("teacher")
     return knowledge.Distillation(bench.source(teacher), models.model_card(teacher)["classes"], **settings)
 
