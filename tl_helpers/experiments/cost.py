@@ -4,6 +4,7 @@ Taught in: How fast.
 """
 
 import math
+import statistics
 import time
 from collections import defaultdict
 from dataclasses import replace
@@ -16,8 +17,8 @@ from tl_helpers.experiments.log import records
 from tl_helpers.experiments.plan import MEMORY, POINTS, batches, prefix_key
 from tl_helpers.experiments.runner import spread
 
-FEW, MORE = 4, 24  # steps of two samples: their difference gives the cost of a step, the rest that of a start
-IMAGES = 256  # images of the sample forward pass
+FEW, MORE = 4, 44  # steps of two samples: their difference gives the cost of a step, the rest that of a start
+IMAGES = 512  # images of a sample forward pass: one batch of `models.compiled`
 
 
 def estimate(grids, path=None, *, jobs=1, dask=None, memory=MEMORY):
@@ -80,16 +81,15 @@ def _measured(task, memory, threads):
     few, more = seconds(FEW), seconds(MORE)
     step = max(more - few, 0.0) / (MORE - FEW)
     network = bench.source(run.source)
+    last = workbench.cut(network, run)
     whole = _forward(models.features_at(network, run.layer), dataset.images)
-    prefix = (
-        _forward(models.features_at(network, workbench.cut(network, run)), dataset.images) if prefix_key(run) else 0.0
-    )
+    prefix = _forward(models.features_at(network, last), dataset.images) if prefix_key(run) else 0.0
     full = bench.split(replace(run, labels_per_class=None))
     return kind, {
         "start": few - FEW * step,
         "step": step,
         "prefix": prefix,
-        "rest": max(whole - prefix, 0.0),
+        "rest": 0.0 if prefix_key(run) and last == run.layer else max(whole - prefix, 0.0),
         "classes": len(dataset.class_names),
         "full": (len(full.train), len(full.validation), len(full.test)),
     }
@@ -99,11 +99,12 @@ def _forward(network, images):
     """Time a forward pass; return seconds an image."""
     from tl_helpers import models
 
-    run = models.compiled(network)
-    run(images[:IMAGES])
-    begin = time.perf_counter()
-    run(images[:IMAGES])
-    return (time.perf_counter() - begin) / IMAGES
+    run, times = models.compiled(network), []
+    for _ in range(4):
+        begin = time.perf_counter()
+        run(images[:IMAGES])
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times[1:]) / min(IMAGES, len(images))  # the first one traces
 
 
 def _seconds(batch, seen, *, start, step, prefix, rest, classes, full):
