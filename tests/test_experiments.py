@@ -504,6 +504,14 @@ def test_an_estimate_covers_what_is_missing_and_writes_nothing(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_an_estimate_samples_both_phases_and_says_when_an_arm_cannot_run():
+    toy_grid = TOY | {"steps": 100, "seed": [0], "method": ["LP-FT"]}
+    found = experiments.estimate(experiments.Grid("toy", **toy_grid, settings=[{"probe_steps": 50}]))
+    assert found.seconds.sum() > 0
+    with pytest.raises(experiments.ExperimentError, match="its sample run fails"):
+        experiments.estimate(experiments.Grid("toy", **toy_grid, settings=[{"probe_step": 50}]))
+
+
 # --- The command line ------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tl_helpers.experiments.grid import expand
+from tl_helpers.experiments.grid import ExperimentError, expand
 from tl_helpers.experiments.log import records
 from tl_helpers.experiments.plan import MEMORY, POINTS, batches, prefix_key
 from tl_helpers.experiments.runner import spread
@@ -73,8 +73,11 @@ def _measured(task, memory, threads):
 
     def seconds(steps):
         short = {"labels_per_class": labels, "steps": steps, "epochs": 0, "test": False}
+        sample = [replace(each, settings=_shortened(each.settings, steps), **short) for each in batch]
         begin = time.perf_counter()
-        workbench.work([replace(each, **short) for each in batch], memory, threads)
+        rows = workbench.work(sample, memory, threads)
+        if errors := {row["error"] for row in rows if row["error"]}:
+            raise ExperimentError(f"{run.arm} on {run.target}: its sample run fails, so there is no estimate. {errors}")
         return time.perf_counter() - begin
 
     seconds(FEW)  # loads, computes activations, traces
@@ -93,6 +96,11 @@ def _measured(task, memory, threads):
         "classes": len(dataset.class_names),
         "full": (len(full.train), len(full.validation), len(full.test)),
     }
+
+
+def _shortened(settings, steps):
+    """Shorten a first phase with the run that it is part of."""
+    return tuple((name, min(value, steps // 2) if name == "probe_steps" else value) for name, value in settings)
 
 
 def _forward(network, images):
