@@ -1,12 +1,16 @@
-"""Numbers about transfer.
+"""Numbers about transfer: what it gained, what could be known beforehand, how alike two networks see.
 
-Taught in: chapter 4 (Worked example).
+Taught in: chapter 2 (Core concepts), chapters 3 to 3.3 (the methods) and chapter 4 (Worked example).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import linalg, optimize, stats
+
+
+class MeasureError(ValueError):
+    """Nothing can be measured on these numbers."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +54,276 @@ def paired_interval(a, b, confidence=0.95):
 
     Raises
     ------
-    ValueError
-        If the lengths differ, there are fewer than two pairs, or a value is not finite.
+    MeasureError
+        If the lengths differ, there are fewer than two pairs, a value is not finite, or ``confidence`` is no
+        probability.
 
     References
     ----------
     Student (1908), The probable error of a mean, Biometrika 6(1), section IX (paired differences).
     Taught in: chapter 4 (Worked example).
     """
-    a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
+    a, b = _numbers(a), _numbers(b)
     if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"Expected two sequences of equal length, found shapes {a.shape} and {b.shape}.")
+        raise MeasureError(f"Expected two sequences of equal length, found shapes {a.shape} and {b.shape}.")
     if len(a) < 2:
-        raise ValueError(f"An interval needs at least two pairs, found {len(a)}. Run more seeds.")
+        raise MeasureError(f"An interval needs at least two pairs, found {len(a)}. Run more seeds.")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError("A value is not finite. Leave out failed runs in both arms, pair by pair.")
+        raise MeasureError("A value is not finite. Leave out failed runs in both arms, pair by pair.")
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence is a probability between 0 and 1, found {confidence}.")
+        raise MeasureError(f"confidence is a probability between 0 and 1, found {confidence}.")
     difference = a - b
     mean = float(difference.mean())
     half = stats.t.ppf((1 + confidence) / 2, len(a) - 1) * difference.std(ddof=1) / np.sqrt(len(a))
     return Interval(mean, mean - float(half), mean + float(half), len(a))
+
+
+def negative_transfer_gap(with_source, without_source, confidence=0.95):
+    """Estimate the negative-transfer gap: by how much the source raises the error on the target.
+
+    NTG = err(A(S, T)) − err(A(∅, T)): the error of one algorithm A with the source S and the target data T, less its
+    error with the target data alone. Above 0 the source hurts, which is negative transfer; below 0 it helps.
+
+    Parameters
+    ----------
+    with_source, without_source : sequence of float in [0, 1], equal length
+        Accuracy on the target, one value a seed, in the same order of seeds. The error is 1 − accuracy.
+    confidence : float
+        As for `paired_interval`.
+
+    Returns
+    -------
+    Interval
+        Of the gap, as a share of the images. Where it includes 0, the seeds do not tell help from harm.
+
+    Raises
+    ------
+    MeasureError
+        If an accuracy lies outside [0, 1], and as for `paired_interval`.
+
+    References
+    ----------
+    Wang et al. (2019), Characterizing and avoiding negative transfer, section 3; the interval over seeds is ours. *The
+    same algorithm* matters: a tuned method against an untuned baseline measures the tuning. Taught in: chapter 2 (Core
+    concepts).
+    """
+    accuracies = [_numbers(with_source), _numbers(without_source)]
+    for values in accuracies:
+        if ((values < 0) | (values > 1)).any():
+            raise MeasureError("An accuracy lies outside [0, 1]. Give shares, not percentages and not errors.")
+    errors = [1 - values for values in accuracies]
+    return paired_interval(*errors, confidence)
+
+
+def leep(probabilities, labels):
+    """Score a source classifier for a target task from its outputs on target images: LEEP.
+
+    A source class z goes with target class y as often as P(y | z) = P(y, z) / P(z), where P(y, z) averages the source's
+    probability of z over the images labelled y. LEEP is the mean log-likelihood of the labels under the classifier that
+    draws z from the source's output and then y from P(y | z).
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (N, Z), float
+        The source classifier's probabilities (not logits) of its own Z classes for N target images. Each row sums to 1.
+    labels : ndarray, shape (N,), int
+        The images' target classes, counted from 0.
+
+    Returns
+    -------
+    float
+        In nats an image, at most 0; higher is better. A source whose output is the same for all images scores minus
+        the entropy of the labels, so compare scores only on the same images and labels.
+
+    Raises
+    ------
+    MeasureError
+        If shapes, labels or probabilities are not as above, or there are fewer than two target classes.
+
+    References
+    ----------
+    Nguyen et al. (2020), LEEP, equations 1 (P(y, z)) and 2 (the score). It sees a source through its output alone: it
+    scores source *models or checkpoints*, and so cannot choose a layer; `logme` can. It also reads how sure the source
+    is, not only how right: another temperature gives another score. Taught in: chapter 3 (overview).
+    """
+    probabilities = _matrix(probabilities, "probabilities", "Z source classes")
+    targets = _one_hot(labels, len(probabilities))
+    sums = probabilities.sum(axis=1, keepdims=True)
+    if probabilities.min() < 0 or np.abs(sums - 1).max() > 1e-3:
+        raise MeasureError("Each row must be probabilities that sum to 1. Apply softmax to logits first.")
+    probabilities = probabilities / sums  # float32 leaves sums of 1 ± 1e-6, which would lift a perfect score above 0
+    joint = targets.T @ probabilities / len(targets)
+    marginal = joint.sum(axis=0)
+    conditional = np.divide(joint, marginal, out=np.zeros_like(joint), where=marginal > 0)
+    likelihood = ((targets @ conditional) * probabilities).sum(axis=1)
+    return float(np.log(likelihood).mean())
+
+
+def logme(features, labels):
+    """Score features for a target task: LogME, the maximised log evidence of a Bayesian linear model.
+
+    The model is y = F·w + noise, w ~ N(0, 1/α), noise ~ N(0, 1/β), for each class against the rest with y in {0, 1}.
+    Its evidence is p(y | F, α, β) with w integrated out, so features that could fit any labels earn nothing for it.
+
+    Parameters
+    ----------
+    features : ndarray, shape (N, D), float
+        One layer's activations for N target images. N < D is as good as N > D.
+    labels : ndarray, shape (N,), int
+        The images' target classes, counted from 0.
+
+    Returns
+    -------
+    float
+        The maximum over α and β of log p(y | F, α, β) / N, in nats an image, averaged over the classes that occur;
+        higher is better. It may be positive, being a density. Compare scores only on the same images and labels.
+
+    Raises
+    ------
+    MeasureError
+        If shapes or labels are not as above, there are fewer than two classes, all features are 0, or a class is
+        an exact linear function of features of rank below N: its evidence has no maximum.
+
+    References
+    ----------
+    You et al. (2021), LogME, equation 2 and section 4. It needs features alone and no source labels, so it can rank
+    layers. Their iteration for α and β ends in the lower one of two maxima for some features. Here the best β is
+    substituted, and α/β is searched over its whole range. Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    features = _matrix(features, "features", "D features")
+    targets = _one_hot(labels, len(features))
+    if not features.any():
+        raise MeasureError("All features are 0: the layer is dead, there is nothing to score.")
+    left, eigenvalues = _left_spectrum(features)
+    projections = left.T @ targets
+    residuals = ((targets - left @ projections) ** 2).sum(axis=0)
+    if len(eigenvalues) == len(features):
+        residuals = np.zeros_like(residuals)  # what is left is rounding
+    elif (residuals < 1e-20 * targets.sum(axis=0)).any():
+        raise MeasureError(
+            f"A class is an exact linear function of the features (rank {len(eigenvalues)}, {len(features)} images): "
+            "the evidence grows without bound. Leave out repeated images, or give more images."
+        )
+    scores = _max_log_evidence(eigenvalues, projections**2, residuals, len(features))
+    return float(scores.mean() / len(features))
+
+
+def _left_spectrum(features):
+    """Find FFᵀ's eigenvectors, shape (N, rank), and eigenvalues, as shares of the largest, from the SVD of F."""
+    # With N < D, a rotation of the features' axes leaves N columns; the (N, D) right singular vectors never exist.
+    square = np.linalg.qr(features.T, mode="r").T if features.shape[0] < features.shape[1] else features
+    left, singular, _ = linalg.svd(square, full_matrices=False)
+    kept = singular > singular[0] * max(features.shape) * np.finfo("float64").eps
+    return left[:, kept], (singular[kept] / singular[0]) ** 2
+
+
+def _max_log_evidence(eigenvalues, powers, residuals, count):
+    """Maximise the log evidence over α and β for each class, shape (classes,).
+
+    With y's covariance (I + FFᵀ/t)/β, t = α/β, and FFᵀ's eigenvalues in (0, 1], the best β is N / yᵀ(I + FFᵀ/t)⁻¹y.
+    What remains is a function of log t alone. It can have several maxima or rise to a limit at either end, hence a grid
+    that reaches far beyond all eigenvalues, then a search around its best point.
+    """
+
+    def evidence(log_t, powers, residuals):
+        t = np.exp(log_t)
+        spread = eigenvalues[:, None] + t
+        misfit = powers.T @ (1 / spread) + residuals[:, None] / t  # yᵀ(I + FFᵀ/t)⁻¹y / t
+        volume = np.log(spread).sum(axis=0) + (count - len(eigenvalues)) * log_t  # log|tI + FFᵀ|
+        return -0.5 * (count * (np.log(2 * np.pi * misfit / count) + 1) + volume)
+
+    grid = np.arange(np.log(eigenvalues[-1]) - 50, 30, 0.25)
+    best = grid[evidence(grid, powers, residuals).argmax(axis=1)]
+
+    def refine(start, power, residual):
+        def loss(log_t):
+            return -evidence(np.array([log_t]), power[:, None], residual[None])[0, 0]
+
+        return -optimize.minimize_scalar(loss, bounds=(start - 0.25, start + 0.25), method="bounded").fun
+
+    return np.array([refine(*each) for each in zip(best, powers.T, residuals, strict=True)])
+
+
+def linear_cka(x, y):
+    """Compare two representations of the same images: linear centred kernel alignment (CKA).
+
+    CKA = ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) with Frobenius norms and centred columns. Two representations are alike if the same
+    pairs of images are close in both.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, P), float
+        Activations of one layer for N images.
+    y : ndarray, shape (N, Q), float
+        Activations of another layer or network for the same images in the same order.
+
+    Returns
+    -------
+    float
+        0 (no linear relation) to 1 (equal up to rotation, reflection, one common factor and a shift).
+
+    Raises
+    ------
+    MeasureError
+        If shapes or values are not as above, or all N images have the same activations, for which CKA is undefined.
+
+    References
+    ----------
+    Kornblith et al. (2019), Similarity of neural network representations revisited, section 3. Their equation 1, tr(XXᵀ
+    YYᵀ) = ‖YᵀX‖², gives a second form with N × N kernels; whichever is cheaper is computed. With N below P and Q even
+    unrelated representations come out alike: take more images, or compare with a random network. Taught in:
+    chapter 3.2 (Parameter transfer).
+    """
+    x, y = _centred(x, "x", "P"), _centred(y, "y", "Q")
+    if len(x) != len(y):
+        raise MeasureError(f"Expected the same images in both, found {len(x)} and {len(y)} rows.")
+    (n, p), (_, q) = x.shape, y.shape
+    if n * (p + q) < p * p + p * q + q * q:
+        kernel_x, kernel_y = x @ x.T, y @ y.T
+        return float((kernel_x * kernel_y).sum() / (linalg.norm(kernel_x) * linalg.norm(kernel_y)))
+    return float(linalg.norm(y.T @ x) ** 2 / (linalg.norm(x.T @ x) * linalg.norm(y.T @ y)))
+
+
+def _centred(values, name, columns):
+    """Centre the columns and divide by the largest value, which CKA does not see and which keeps squares finite."""
+    values = _matrix(values, name, f"{columns} activations")
+    values = values - values[0]  # exact zeros for constant columns; subtracting a rounded mean leaves noise
+    largest = np.abs(values).max()
+    if largest == 0:
+        raise MeasureError(f"{name} is the same for all {len(values)} images: CKA is undefined. Is the layer dead?")
+    values /= largest
+    return values - values.mean(axis=0)
+
+
+def _numbers(values):
+    try:
+        return np.asarray(values, "float64")
+    except (TypeError, ValueError) as error:
+        raise MeasureError(f"Expected numbers in rows of equal length, found something else: {error}") from error
+
+
+def _matrix(values, name, columns):
+    values = _numbers(values)
+    if values.ndim != 2 or 0 in values.shape:
+        raise MeasureError(
+            f"Expected {name} of shape (N images, {columns}), found {values.shape}. "
+            "Flatten activations of more dimensions: a.reshape(len(a), -1)."
+        )
+    if not np.isfinite(values).all():
+        raise MeasureError(f"{name} has a value that is not finite. Has the network diverged?")
+    return values
+
+
+def _one_hot(labels, count):
+    """Check labels and spread them over one column for each class that occurs, shape (N, classes), float64."""
+    labels = np.asarray(labels)
+    if labels.shape != (count,):
+        raise MeasureError(f"Expected one label for each of the {count} images, found shape {labels.shape}.")
+    if labels.dtype.kind not in "iu":
+        raise MeasureError(f"Expected labels as whole numbers (int), found {labels.dtype}.")
+    if labels.min() < 0:
+        raise MeasureError(f"Labels count the classes from 0, found {labels.min()}. Leave out images without a label.")
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise MeasureError(f"A score needs images of at least two classes, found class {classes[0]} alone.")
+    return (labels[:, None] == classes).astype("float64")
