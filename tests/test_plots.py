@@ -24,6 +24,9 @@ FIGURES = {
     "learning_curves": lambda: plots.learning_curves({"one": HISTORY, "two": HISTORY}),
     "label_efficiency": lambda: plots.label_efficiency(SCORES, chance=0.1),
     "intervals": lambda: plots.intervals({"one": [0.1, 0.2, 0.4], "two": [0.3]}, reference=0),
+    "probability_bars": lambda: plots.probability_bars({"T = 1": [0.1, 0.9], "T = 4": [0.4, 0.6]}, "ab"),
+    "picture_rows": lambda: plots.picture_rows({"image": IMAGES, "map": IMAGES[:, ::4, ::4, 0]}, "abc"),
+    "strength_sweep": lambda: plots.strength_sweep({"distance": {0: [2, 3], 0.1: [1, 2]}, "accuracy": {0: [0.5]}}),
 }
 
 
@@ -178,3 +181,43 @@ def test_intervals_put_the_first_arm_on_top_with_its_interval():
     bars = [segment.get_segments()[0] for segment in axis.collections]
     assert bars[0][1][0] - bars[0][0][0] == pytest.approx(2 * 4.302653 / 3**0.5)
     assert bars[1][1][0] == bars[1][0][0]
+
+
+def test_probability_bars_write_the_largest_value_above_its_bar():
+    figure = plots.probability_bars({"cool": [0.1, 0.9], "warm": [0.6, 0.4]}, ("cat", "dog"))
+    cool, warm = figure.axes
+    assert [patch.get_height() for patch in cool.patches] == [0.1, 0.9]
+    assert [(text.get_text(), text.get_position()[0]) for text in (cool.texts[0], warm.texts[0])] == [
+        ("0.90", 1),
+        ("0.60", 0),
+    ]
+    assert [label.get_text() for label in warm.get_xticklabels()] == ["cat", "dog"]
+
+
+def test_probability_bars_refuse_other_classes():
+    with pytest.raises(ValueError, match="Expected 3 probabilities for 'cool', found shape"):
+        plots.probability_bars({"cool": [0.1, 0.9]}, "abc")
+
+
+def test_picture_rows_keep_their_order():
+    figure = plots.picture_rows({"image": IMAGES, "map": IMAGES[:, ::4, ::4, 0]}, ["x", "y", "z"])
+    shapes = [axis.images[0].get_array().shape for axis in figure.axes]
+    assert shapes == [(8, 8, 3)] * 3 + [(2, 2)] * 3
+    assert [axis.get_title() for axis in figure.axes[:3]] == ["x", "y", "z"]
+    assert [figure.axes[i].get_ylabel() for i in (0, 3)] == ["image", "map"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "captions"), [({"a": IMAGES, "b": IMAGES[:2]}, None), ({"a": IMAGES}, "xy"), ({"a": []}, None)]
+)
+def test_picture_rows_refuse_gaps(rows, captions):
+    with pytest.raises(ValueError, match="as many pictures in every row"):
+        plots.picture_rows(rows, captions)
+
+
+def test_strength_sweep_draws_seeds_and_means_in_ascending_order():
+    figure = plots.strength_sweep({"moved": {0.1: [1.0, 2.0], 0: [4.0, 6.0]}, "right": {0: [0.5], 0.1: [0.7]}}, "α")
+    moved, right = figure.axes
+    assert [list(line.get_ydata()) for line in moved.lines] == [[4, 6], [1, 2], [5, 1.5]]
+    assert [label.get_text() for label in moved.get_xticklabels()] == ["0", "0.1"]
+    assert (moved.get_title(), right.get_title(), moved.get_xlabel()) == ("moved", "right", "α")
