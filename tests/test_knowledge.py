@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from tl_helpers import data, knowledge, models, training, transfer
 from tl_helpers.backend import keras, tf
@@ -248,6 +249,69 @@ def test_rule_table_counts_coverage_and_agreement(split):
     row = knowledge.rule_table([silent], split.test.images, split.test.labels, split.test.class_names).loc["silent"]
     assert row.coverage == 0
     assert math.isnan(row.agreement)
+
+
+def drawing(*rows):
+    """Draw text as a picture: # is ink."""
+    picture = np.zeros((32, 32), "uint8")
+    for i, row in enumerate(rows, 5):
+        picture[i, 5 : 5 + len(row)] = [255 * (sign == "#") for sign in row]
+    return np.repeat(picture[..., None], 3, axis=2)
+
+
+LOOPS = [
+    (0, ("", "")),
+    (0, ("####", "#   ", "#  #", "####")),
+    (1, ("####", "#  #", "#  #", "####")),
+    (1, (" ## ", "#  #", " ## ")),  # ink connects over corners
+    (2, ("###", "# #", "# #", "###", "# #", "# #", "###")),
+    (0, ("###", "# #", "###")),  # one pixel of background is a flaw
+]
+
+
+@pytest.mark.parametrize(("count", "rows"), LOOPS)
+def test_loops_of_drawings(count, rows):
+    assert knowledge.loops(drawing(*rows)[None]).tolist() == [count]
+
+
+def test_loops_do_not_depend_on_place_turn_or_edge():
+    eight = drawing(*LOOPS[4][1])
+    moved = [np.roll(eight, shift, (0, 1)) for shift in ((0, 0), (-5, -5), (20, 22))]  # up to the edges of the image
+    assert knowledge.loops(np.stack([*moved, np.rot90(eight)])).tolist() == [2, 2, 2, 2]
+    bar = np.zeros((1, 32, 32, 3), "uint8")
+    bar[:, 15] = 255  # from edge to edge: it cuts the image in two and encloses nothing
+    assert knowledge.loops(bar).tolist() == [0]
+
+
+def test_loops_settings():
+    ring = drawing(*LOOPS[5][1])[None]
+    assert knowledge.loops(ring, smallest=1).tolist() == [1]
+    faint = np.where(drawing(*LOOPS[2][1])[None] > 0, 95, 0).astype("uint8")
+    assert knowledge.loops(faint).tolist() == [0]
+    assert knowledge.loops(faint, threshold=95).tolist() == [1]
+
+
+def test_loop_rules_worked_by_hand():
+    images = np.stack([drawing(*LOOPS[i][1]) for i in (1, 2, 4)])  # no loop, one, two
+    loop, none, two = (rule.values(images, 10).tolist() for rule in knowledge.loop_rules())
+    silent, looped = [1] * 10, [1, 0, 0, 0, 1, 0, 1, 0, 1, 1]
+    assert loop == [silent, looped, looped]
+    assert none == [[0, 1, 1, 1, 1, 1, 0, 1, 0, 0], silent, silent]
+    assert two == [silent, silent, [0, 0, 0, 0, 0, 0, 0, 0, 1, 0]]
+
+
+def test_loop_rules_hold_for_real_digits():
+    shipped = load_digits()
+    framed = np.pad(np.rint(shipped.images * 255 / 16).astype("uint8"), ((0, 0), (2, 2), (2, 2)))
+    digits = data.from_arrays(framed, shipped.target)
+    table = knowledge.rule_table(knowledge.loop_rules(), digits.images, digits.labels, digits.class_names)
+    assert (table.agreement > 0.87).all()
+    assert table.coverage.iloc[:2].sum() == pytest.approx(1)  # the first two divide all images between them
+
+
+def test_unlikely_refuses_a_class_that_is_none():
+    with pytest.raises(knowledge.KnowledgeError, match=r"'mine': expected classes from 0 to 2, found \(1, 3\)"):
+        knowledge.unlikely("mine", lambda images: np.ones(len(images), bool), (1, 3), count=3)
 
 
 # All of them

@@ -27,6 +27,9 @@ FIGURES = {
     "intervals": lambda: plots.intervals({"one": [0.1, 0.2, 0.4], "two": [0.3]}, reference=0),
     "layer_sweep": lambda: plots.layer_sweep({"copied": {0: [0.1, 0.2], 1: [0.3, 0.5]}}, baseline=("none", 0.2)),
     "transfer_plans": lambda: plots.transfer_plans({"AnB": ("A", 2, 2), "BnB+": ("B", 2, 0), "new": ("A", 0, 1)}),
+    "probability_bars": lambda: plots.probability_bars({"T = 1": [0.1, 0.9], "T = 4": [0.4, 0.6]}, "ab"),
+    "picture_rows": lambda: plots.picture_rows({"image": IMAGES, "map": IMAGES[:, ::4, ::4, 0]}, "abc"),
+    "strength_sweep": lambda: plots.strength_sweep({"distance": {0: [2, 3], 0.1: [1, 2]}, "accuracy": {0: [0.5]}}),
 }
 
 
@@ -216,3 +219,43 @@ def test_transfer_plans_say_where_a_layer_starts_and_whether_it_is_trained():
     assert boxes[0].get_hatch() != boxes[3].get_hatch()
     frozen = [matplotlib.colors.to_hex(box.get_facecolor()).upper() == plots.FROZEN for box in boxes]
     assert frozen == [True, False, False, False, False, False]
+
+
+def test_probability_bars_write_the_largest_value_above_its_bar():
+    figure = plots.probability_bars({"cool": [0.1, 0.9], "warm": [0.6, 0.4]}, ("cat", "dog"))
+    cool, warm = figure.axes
+    assert [patch.get_height() for patch in cool.patches] == [0.1, 0.9]
+    assert [(text.get_text(), text.get_position()[0]) for text in (cool.texts[0], warm.texts[0])] == [
+        ("0.90", 1),
+        ("0.60", 0),
+    ]
+    assert [label.get_text() for label in warm.get_xticklabels()] == ["cat", "dog"]
+
+
+def test_probability_bars_refuse_other_classes():
+    with pytest.raises(ValueError, match="Expected 3 probabilities for 'cool', found shape"):
+        plots.probability_bars({"cool": [0.1, 0.9]}, "abc")
+
+
+def test_picture_rows_keep_their_order():
+    figure = plots.picture_rows({"image": IMAGES, "map": IMAGES[:, ::4, ::4, 0]}, ["x", "y", "z"])
+    shapes = [axis.images[0].get_array().shape for axis in figure.axes]
+    assert shapes == [(8, 8, 3)] * 3 + [(2, 2)] * 3
+    assert [axis.get_title() for axis in figure.axes[:3]] == ["x", "y", "z"]
+    assert [figure.axes[i].get_ylabel() for i in (0, 3)] == ["image", "map"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "captions"), [({"a": IMAGES, "b": IMAGES[:2]}, None), ({"a": IMAGES}, "xy"), ({"a": []}, None)]
+)
+def test_picture_rows_refuse_gaps(rows, captions):
+    with pytest.raises(ValueError, match="as many pictures in every row"):
+        plots.picture_rows(rows, captions)
+
+
+def test_strength_sweep_draws_seeds_and_means_in_ascending_order():
+    figure = plots.strength_sweep({"moved": {0.1: [1.0, 2.0], 0: [4.0, 6.0]}, "right": {0: [0.5], 0.1: [0.7]}}, "α")
+    moved, right = figure.axes
+    assert [list(line.get_ydata()) for line in moved.lines] == [[4, 6], [1, 2], [5, 1.5]]
+    assert [label.get_text() for label in moved.get_xticklabels()] == ["0", "0.1"]
+    assert (moved.get_title(), right.get_title(), moved.get_xlabel()) == ("moved", "right", "α")

@@ -678,3 +678,111 @@ def _plan_box(axis, corner, text, fill, hatch):
     backing = {"facecolor": fill, "edgecolor": "none", "pad": 1.2}
     middle = corner[0] + 1.1, corner[1] + 0.75
     axis.text(*middle, text, ha="center", va="center", bbox=backing, linespacing=1.2, fontsize=9)
+
+
+@styled
+def probability_bars(rows, names):
+    """Draw one probability distribution a row over the same classes, the largest value written above its bar.
+
+    Parameters
+    ----------
+    rows : mapping of str to ndarray, shape (K,), float
+        Row's name to probabilities.
+    names : sequence of K str
+
+    Returns
+    -------
+    BookFigure
+
+    Raises
+    ------
+    ValueError
+        If a row has not one number a class.
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    figure, axes = sheet(0.5 + 1.05 * len(rows), rows=len(rows), sharex=True, sharey=True, squeeze=False)
+    for axis, (name, values) in zip(axes.flat, rows.items(), strict=True):
+        if np.shape(values) != (len(names),):
+            raise ValueError(f"Expected {len(names)} probabilities for {name!r}, found shape {np.shape(values)}.")
+        axis.bar(range(len(names)), values, color=INKS[0].colour, width=0.7)
+        top = int(np.argmax(values))
+        axis.text(top, values[top] + 0.03, f"{values[top]:.2f}", ha="center", va="bottom", fontsize=9)
+        axis.set_ylabel(name)
+        axis.grid(axis="x", visible=False)
+    axes[-1, 0].set(xlabel="class", ylim=(0, 1.25), yticks=(0, 0.5, 1))
+    axes[-1, 0].set_xticks(range(len(names)), names)
+    return figure
+
+
+@styled
+def picture_rows(rows, captions=None):
+    """Show rows of pictures, each scaled by itself: an image, and below it what several networks make of it.
+
+    Parameters
+    ----------
+    rows : mapping of str to sequence of ndarray, shape (H, W) or (H, W, 3)
+        Row's name to its pictures; the size may differ between rows.
+    captions : sequence of str, optional
+        One a column, written above it.
+
+    Returns
+    -------
+    BookFigure
+
+    Raises
+    ------
+    ValueError
+        If the rows, or the captions, are not equally many.
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    counts = {len(row) for row in rows.values()} | ({len(captions)} if captions is not None else set())
+    if len(counts) != 1 or counts == {0}:
+        raise ValueError(f"Expected as many pictures in every row, and as many captions; found {sorted(counts)}.")
+    (columns,) = counts
+    figure, axes = sheet((WIDTH - 0.9) / columns * len(rows) + 0.3, rows=len(rows), columns=columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for row, (name, pictures) in zip(axes, rows.items(), strict=True):
+        row[0].set_ylabel(name)
+        for axis, picture in zip(row, pictures, strict=True):
+            axis.imshow(picture, cmap="viridis" if np.ndim(picture) == 2 else None, interpolation="nearest")
+    for axis, caption in zip(axes[0], captions or [], strict=False):
+        axis.set_title(caption)
+    return figure
+
+
+@styled
+def strength_sweep(panels, xlabel="strength"):
+    """Show what a strength changes: one panel a quantity, over the same strengths, a dot a seed and a line of means.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping of float to sequence of float
+        Name of the quantity to strength to one value a seed. Strengths are evenly spaced, in ascending order.
+    xlabel : str
+
+    Returns
+    -------
+    BookFigure
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    figure, axes = sheet(2.9, columns=len(panels), squeeze=False)
+    for axis, (name, sweep), ink in zip(axes[0], panels.items(), INKS, strict=False):
+        strengths = sorted(sweep)
+        for place, strength in enumerate(strengths):
+            axis.plot([place] * len(sweep[strength]), sweep[strength], ".", color=ink.colour, alpha=0.5, markersize=6)
+        means = [np.mean(sweep[strength]) for strength in strengths]
+        axis.plot(range(len(means)), means, color=ink.colour, linestyle=ink.dash, marker=ink.marker)
+        axis.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
+        axis.set(xlabel=xlabel, title=name)
+    return figure
