@@ -13,6 +13,9 @@ PAIR = [("a", "b", True), ("a", "b", False), ("a", "b", False), ("a", "b", False
 SCORES = {"one": {1: [0.2, 0.4], 10: [0.7, 0.8]}, "two": {1: [0.3, 0.3], 10: [0.6, 0.9]}}
 HISTORY = SimpleNamespace(steps=(10, 20), loss=(2.0, 1.0), validation_accuracy=(0.3, 0.6))
 IMAGES = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+RESPONSES = np.arange(3 * 4 * 4 * 3, dtype=np.float32).reshape(3, 4, 4, 3) ** np.array([1.0, 0.5, 2.0])
+POINTS = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+SWEEP = {"one": {"first": [0.1, 0.2, 0.3], "second": [0.5]}, "two": {"second": [0.4, 0.6]}}
 FIGURES = {
     "image_grid": lambda: plots.image_grid(IMAGES, captions="abc"),
     "timeline": lambda: plots.timeline(
@@ -30,6 +33,10 @@ FIGURES = {
     "probability_bars": lambda: plots.probability_bars({"T = 1": [0.1, 0.9], "T = 4": [0.4, 0.6]}, "ab"),
     "picture_rows": lambda: plots.picture_rows({"image": IMAGES, "map": IMAGES[:, ::4, ::4, 0]}, "abc"),
     "strength_sweep": lambda: plots.strength_sweep({"distance": {0: [2, 3], 0.1: [1, 2]}, "accuracy": {0: [0.5]}}),
+    "channel_responses": lambda: plots.channel_responses(IMAGES, {"layer": RESPONSES}, "abc", channels=2),
+    "projections": lambda: plots.projections({"one": POINTS, "two": -POINTS}, np.array([0, 1, 1]), "xy"),
+    "cut_sweep": lambda: plots.cut_sweep(SWEEP, ["first", "second"]),
+    "score_against_accuracy": lambda: plots.score_against_accuracy({"one": {"a": (0.1, 0.5)}}, "score"),
 }
 
 
@@ -259,3 +266,60 @@ def test_strength_sweep_draws_seeds_and_means_in_ascending_order():
     assert [list(line.get_ydata()) for line in moved.lines] == [[4, 6], [1, 2], [5, 1.5]]
     assert [label.get_text() for label in moved.get_xticklabels()] == ["0", "0.1"]
     assert (moved.get_title(), right.get_title(), moved.get_xlabel()) == ("moved", "right", "α")
+
+
+def test_channel_responses_show_the_channels_that_vary_most_on_one_scale_an_image_and_layer():
+    axes = plots.channel_responses(IMAGES, {"layer": RESPONSES}, "abc", channels=2).axes
+    assert [axis.get_title() for axis in axes[:3]] == ["image", "layer\nno. 2", "layer\nno. 0"]
+    for row in range(3):
+        image, first, second = (axis.images[0] for axis in axes[3 * row : 3 * row + 3])
+        assert np.array_equal(image.get_array(), IMAGES[row])
+        assert np.array_equal(first.get_array(), RESPONSES[row, ..., 2])
+        assert np.array_equal(second.get_array(), RESPONSES[row, ..., 0])
+        assert first.get_clim() == second.get_clim() == (0, RESPONSES[row][..., [0, 2]].max())
+
+
+def test_projections_draw_each_point_as_its_class():
+    figure = plots.projections({"one": POINTS, "two": -POINTS, "three": POINTS}, np.array([0, 1, 1]), ("x", "yes"))
+    one, two, *_ = figure.axes
+    assert [line.get_marker() for line in one.lines] == ["$x$", "$y$"]
+    assert np.array_equal(one.lines[1].get_xydata(), POINTS[1:])
+    assert np.array_equal(two.lines[0].get_xydata(), -POINTS[:1])
+    assert len({line.get_color() for line in one.lines}) == 2
+    assert [axis.get_title() for axis in figure.axes if axis.axison] == ["one", "two", "three"]
+
+
+def test_projections_have_ten_colours_and_refuse_more_classes():
+    assert len(set(plots.CLASS_COLOURS)) == 10
+    with pytest.raises(ValueError, match="at most 10 classes, found 11"):
+        plots.projections({"one": POINTS}, np.zeros(3, int), "abcdefghijk")
+
+
+def test_cut_sweep_puts_means_and_intervals_at_their_layers():
+    axis = plots.cut_sweep(SWEEP, ["first", "second"]).axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["first", "second"]
+    one, two = axis.containers
+    assert one.lines[0].get_ydata() == pytest.approx([0.2, 0.5])
+    assert two.lines[0].get_ydata() == pytest.approx([0.5])
+    assert np.round(one.lines[0].get_xdata()).tolist() == [0, 1]
+    assert np.round(two.lines[0].get_xdata()).tolist() == [1]  # an arm that lacks a layer does not move to another's
+    low, high = one.lines[2][0].get_segments()[0][:, 1]
+    assert high - low == pytest.approx(2 * 4.302653 * 0.1 / 3**0.5)
+
+
+def test_score_against_accuracy_names_its_points():
+    figure = plots.score_against_accuracy(
+        {"one": {"a": (0.1, 0.5), "b": (0.2, 0.6)}, "two": {"c": (0.3, 0.7)}}, "score"
+    )
+    axis = figure.axes[0]
+    assert {text.get_text(): text.xy for text in axis.texts} == {"a": (0.1, 0.5), "b": (0.2, 0.6), "c": (0.3, 0.7)}
+    assert np.array_equal(axis.lines[0].get_xydata(), [[0.1, 0.5], [0.2, 0.6]])
+    assert axis.lines[0].get_marker() != axis.lines[1].get_marker()
+
+
+def test_score_against_accuracy_keeps_names_apart():
+    points = {"one": {"a": (0.1, 0.5), "b": (0.1, 0.5), "c": (0.1, 0.9)}, "two": {"d": (0.1, 0.5)}}
+    texts_of = {text.get_text(): text for text in plots.score_against_accuracy(points, "score").axes[0].texts}
+    assert texts_of["b"].xyann[1] - texts_of["a"].xyann[1] == pytest.approx(0.05 * 0.4)
+    assert texts_of["c"].xyann[1] == pytest.approx(0.9)
+    assert texts_of["a"].xyann[0] > 0 > texts_of["d"].xyann[0]  # the second series on the other side

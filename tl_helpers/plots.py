@@ -786,3 +786,164 @@ def strength_sweep(panels, xlabel="strength"):
         axis.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
         axis.set(xlabel=xlabel, title=name)
     return figure
+
+
+@styled
+def channel_responses(images, maps, names, channels=3):
+    """Show how the same channels respond to several images: compare the patterns down a column.
+
+    Parameters
+    ----------
+    images : ndarray, shape (N, H, W, 3), uint8
+        One row each.
+    maps : mapping of str to ndarray, shape (N, h, w, C), float
+        Layer name to its activations for the images. Of each layer the channels that vary most over all images are
+        shown. The maps that a layer makes of one image share a scale, from 0 (black) to their largest value.
+    names : sequence of str
+        Names of the rows.
+    channels : int
+        Columns of each layer.
+
+    Returns
+    -------
+    BookFigure
+
+    Notes
+    -----
+    Taught in: chapter 3.1 (Feature extraction).
+    """
+    columns = 1 + channels * len(maps)
+    figure, axes = sheet(0.3 + 0.95 * len(images), rows=len(images), columns=columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for row, (image, name) in enumerate(zip(images, names, strict=True)):
+        axes[row, 0].imshow(image, interpolation="nearest")
+        axes[row, 0].set_ylabel(name)
+    axes[0, 0].set_title("image")
+    for place, (layer, responses) in enumerate(maps.items()):
+        strongest = np.argsort(-responses.std((0, 1, 2)), kind="stable")[:channels]
+        part = axes[:, 1 + place * channels :]
+        for axis, channel in zip(part[0], strongest, strict=False):
+            axis.set_title(f"{layer}\nno. {channel}", fontsize=9)
+        for row, response in zip(part, responses[..., strongest], strict=True):
+            for axis, pattern in zip(row, np.moveaxis(response, -1, 0), strict=False):
+                axis.imshow(pattern, cmap="magma", vmin=0, vmax=response.max(), interpolation="nearest")
+    return figure
+
+
+CLASS_COLOURS = (*(ink.colour for ink in INKS[:6]), "#882255", "#6B6B6B", "#8C510A", "#4B0092")
+
+
+@styled
+def projections(planes, labels, names):
+    """Show two-dimensional projections side by side; each point is its class's name in its class's colour.
+
+    Parameters
+    ----------
+    planes : mapping of str to ndarray, shape (N, 2), float
+        Title to the points' coordinates.
+    labels : ndarray, shape (N,), int
+    names : sequence of str, at most 10
+        Classes; the first character is drawn, so that no colour is needed to tell the points apart.
+
+    Returns
+    -------
+    BookFigure
+
+    Raises
+    ------
+    ValueError
+        If there are more classes than colours.
+
+    Notes
+    -----
+    Taught in: chapter 3.1 (Feature extraction).
+    """
+    if len(names) > len(CLASS_COLOURS):
+        raise ValueError(f"Expected at most {len(CLASS_COLOURS)} classes, found {len(names)}. Show some of them.")
+    rows = -(-len(planes) // 2)
+    figure, axes = sheet(3.1 * rows, rows=rows, columns=min(2, len(planes)), squeeze=False)
+    for axis in axes.flat[len(planes) :]:
+        axis.set_axis_off()
+    for axis, (title, points) in zip(axes.flat, planes.items(), strict=False):
+        for label, (name, colour) in enumerate(zip(names, CLASS_COLOURS, strict=False)):
+            chosen = points[labels == label]
+            axis.plot(*chosen.T, linestyle="", marker=f"${name[0]}$", color=colour, markeredgewidth=0.2, markersize=6.5)
+        axis.set(title=title, xticks=[], yticks=[])
+        axis.grid(visible=False)
+    return figure
+
+
+@styled
+def cut_sweep(arms, layers, xlabel="cut after", ylabel="test accuracy"):
+    """Draw a value for each layer of a network: mean, 95 % interval and every seed, one line an arm.
+
+    Parameters
+    ----------
+    arms : mapping of str to mapping of str to sequence of float
+        Arm to layer to one value a seed; an arm may lack layers.
+    layers : sequence of str
+        The axis, input first.
+    xlabel, ylabel : str
+
+    Returns
+    -------
+    BookFigure
+
+    Notes
+    -----
+    Student's t over the seeds. Taught in: chapter 3.1 (Feature extraction).
+    """
+    figure, axis = sheet(3.5)
+    offsets = np.linspace(-0.09, 0.09, len(arms)) if len(arms) > 1 else [0.0]  # so that intervals do not overlap
+    for offset, (name, ink) in zip(offsets, inks(arms).items(), strict=True):
+        present = [layer for layer in layers if layer in arms[name]]
+        places = np.array([layers.index(layer) for layer in present]) + offset
+        means, halves = np.transpose([mean_interval(arms[name][layer]) for layer in present])
+        for place, layer in zip(places, present, strict=True):
+            values = arms[name][layer]
+            axis.plot([place] * len(values), values, ".", color=ink.colour, alpha=0.35, markersize=5)
+        look = {"color": ink.colour, "linestyle": ink.dash, "marker": ink.marker}
+        axis.errorbar(places, means, yerr=halves, capsize=3, elinewidth=1.2, label=name, **look)
+    axis.set_xticks(range(len(layers)), layers)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return figure
+
+
+@styled
+def score_against_accuracy(points, xlabel, ylabel="test accuracy"):
+    """Set a score that needs no training against the accuracy that training reached: one named point each.
+
+    Names stand to the right of the points of the first series, to the left of those of the second, and so on.
+
+    Parameters
+    ----------
+    points : mapping of str to mapping of str to (float, float)
+        Series to name to (score, accuracy).
+    xlabel, ylabel : str
+
+    Returns
+    -------
+    BookFigure
+
+    Notes
+    -----
+    Taught in: chapter 3.1 (Feature extraction).
+    """
+    figure, axis = sheet(3.8)
+    height = np.ptp([accuracy for named in points.values() for _, accuracy in named.values()])
+    for side, (series, ink) in enumerate(inks(points).items()):
+        axis.plot(*np.array(list(points[series].values())).T, ink.marker, color=ink.colour, label=series)
+        named = sorted(points[series].items(), key=lambda item: item[1][1])
+        heights = _spread([accuracy for _, (_, accuracy) in named], 0.05 * height)  # names do not overlap
+        look = {"fontsize": 9, "color": ink.colour, "va": "center", "ha": ("left", "right")[side % 2]}
+        look["arrowprops"] = {"arrowstyle": "-", "color": ink.colour, "linewidth": 0.6}
+        for (name, place), level in zip(named, heights, strict=True):
+            beside = (26, -26)[side % 2], level
+            axis.annotate(name, place, xytext=beside, textcoords=("offset points", "data"), **look)
+    axis.margins(x=0.2, y=0.08)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.legend(loc="lower right")
+    return figure
