@@ -29,7 +29,7 @@ def main(arguments=None):
     layout = argparse.RawDescriptionHelpFormatter
     told = __doc__.format(grids=told)
     parser = argparse.ArgumentParser("python -m tl_helpers.experiments", description=told, formatter_class=layout)
-    default = Path(str(resources.files("tl_helpers") / "assets" / "worked_example.csv"))
+    default = Path(str(resources.files("tl_helpers") / "assets" / "records.csv"))
     parser.add_argument("grids", nargs="*", metavar="GRID", help="which grids; see above")
     parser.add_argument("--output", type=Path, default=default, help="file of records (default: the one that ships)")
     parser.add_argument("--dry-run", action="store_true", help="do nothing but list the missing runs and their cost")

@@ -83,7 +83,7 @@ def records(path=None):
     -----
     Taught in: chapter 4 (Worked example).
     """
-    path = Path(path or str(resources.files("tl_helpers") / "assets" / "worked_example.csv"))
+    path = Path(path or str(resources.files("tl_helpers") / "assets" / "records.csv"))
     lines = _sound_lines(path)
     table = pd.read_csv(
         io.StringIO("\n".join([HEADER.splitlines()[1], *lines])),
