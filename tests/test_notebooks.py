@@ -95,3 +95,13 @@ def test_refresh_leaves_a_notebook_whose_cell_fails(tmp_path):
     with pytest.raises(notebooks.CellExecutionError, match="ZeroDivisionError"):
         notebooks.refresh(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("tags", "status"), [([], None), ([notebooks.COMPARED], "some.ipynb: cell 1 is compared")])
+def test_the_command_ends_with_an_error_only_if_something_is_wrong(tags, status, tmp_path, monkeypatch):
+    path = tmp_path / "some.ipynb"
+    notebooks.write(notebook_of(code_cell("1", tags=tags)), path)
+    monkeypatch.setattr("sys.argv", ["notebooks.py", "check", str(path)])
+    with pytest.raises(SystemExit) as stopped:
+        notebooks.main()
+    assert stopped.value.code is None if status is None else stopped.value.code.startswith(status)

@@ -135,7 +135,7 @@ def main():
             write(notebook, path)
         found += violations(path)
         print(f"{path.name}: {time.perf_counter() - start:.1f} s")
-    sys.exit("\n".join(found))
+    sys.exit("\n".join(found) or None)
 
 
 if __name__ == "__main__":
