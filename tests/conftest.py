@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tl_helpers import data
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -10,3 +13,22 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def root():
     return ROOT
+
+
+@pytest.fixture(scope="module")
+def split():
+    """A small task with structure: a bright square in one of three places, 30 images a class."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 30)
+    images = generator.integers(0, 90, (90, 32, 32), dtype=np.uint8)
+    for i, label in enumerate(labels):
+        images[i, 4:12, 2 + 10 * label : 10 + 10 * label] += 120
+    return data.few_shot(data.from_arrays(images, labels, name="squares"), per_class=8, seed=0)
+
+
+@pytest.fixture(scope="module")
+def source():
+    """An untrained source network."""
+    from tl_helpers import models  # loads TensorFlow, which most tests do without
+
+    return models.source_cnn(7)

@@ -15,22 +15,6 @@ QUICK = {"steps": 12, "batch_size": 16, "points": 2, "learning_rate": 1e-3}
 
 
 @pytest.fixture(scope="module")
-def split():
-    """A bright square in one of three places, 30 images a class."""
-    generator = np.random.default_rng(0)
-    labels = np.repeat(np.arange(3), 30)
-    images = generator.integers(0, 90, (90, 32, 32), dtype=np.uint8)
-    for i, label in enumerate(labels):
-        images[i, 4:12, 2 + 10 * label : 10 + 10 * label] += 120
-    return data.few_shot(data.from_arrays(images, labels, name="squares"), per_class=8, seed=0)
-
-
-@pytest.fixture(scope="module")
-def source():
-    return models.source_cnn(7)
-
-
-@pytest.fixture(scope="module")
 def teacher(split):
     return transfer.from_scratch(split, steps=60, batch_size=24, points=1).model
 

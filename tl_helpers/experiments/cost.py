@@ -41,11 +41,11 @@ def estimate(grids, path=None, *, jobs=1, dask=None, memory=MEMORY):
     pass of the rest. Taught in: How fast.
     """
     done = set(records(path).key) if path and Path(path).is_file() else set()
-    todo = batches([run for run in expand(grids) if run.key not in done])
-    samples = {_kind(batch): batch for batch in todo}
+    missing = batches([run for run in expand(grids) if run.key not in done])
+    samples = {_kind(batch): batch for batch in missing}
     measured = dict(spread(_measured, list(samples.items()), jobs, dask, memory))
     seen, costs = set(), defaultdict(lambda: [0, 0.0])
-    for batch in todo:
+    for batch in missing:
         first = batch[0]
         cost = costs[first.experiment, first.target, first.arm, str(first.labels_per_class or "all")]
         cost[0] += len(batch)
