@@ -21,6 +21,7 @@ from urllib import parse, request
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 SIDE = 32
 LARGEST_SIDE = 512
@@ -635,6 +636,95 @@ def _whole(name, value, least):
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise _wrong(f"{name} to be a whole number, at least {least}", repr(value), "Pass a number such as 5.")
     return int(value)
+
+
+def with_label_noise(dataset, share, seed=0):
+    """Replace some of the labels by another class, each of the others as likely: symmetric label noise.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    share : float
+        Part of the labels to replace, from 0 to below 1, rounded to whole images.
+    seed : int
+        Decides which, and by what. A larger share replaces the same labels and more.
+
+    Returns
+    -------
+    Dataset
+        With a share of 0 the same one.
+
+    Raises
+    ------
+    DataError
+        If the share is none.
+
+    References
+    ----------
+    Patrini et al. (2017), Making deep neural networks robust to label noise, section 4 (symmetric noise). Taught in:
+    chapter 4.1 (Results).
+    """
+    if not 0 <= share < 1:
+        raise _wrong("share from 0 to below 1", repr(share), "0.1 replaces one label in ten.")
+    if share == 0:
+        return dataset
+    generator = np.random.default_rng([seed, 1])
+    classes = len(dataset.class_names)
+    chosen = generator.permutation(len(dataset))[: round(share * len(dataset))]
+    labels = dataset.labels.copy()
+    labels[chosen] = (labels[chosen] + generator.integers(1, classes, len(dataset))[: len(chosen)]) % classes
+    return replace(dataset, labels=labels)
+
+
+def shifted(dataset, kind):
+    """Change the images as a test under other conditions would: a shift of the distribution of inputs.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    kind : {"rotated", "moved", "noisy", "inverted"}
+        Rotated by 30°; moved by 4 pixels to the right and down; with Gaussian noise of standard deviation 60 (of 255);
+        black for white. One of `SHIFTS`.
+
+    Returns
+    -------
+    Dataset
+        The same labels.
+
+    Raises
+    ------
+    DataError
+        If the kind is unknown.
+
+    Notes
+    -----
+    Taught in: chapter 3.2 (Parameter transfer) and chapter 4.1 (Results).
+    """
+    if kind not in SHIFTS:
+        raise _wrong(f"a shift of {', '.join(SHIFTS)}", repr(kind), "Choose one of them.")
+    grey = dataset.images.strides[-1] == 0
+    images = SHIFTS[kind](dataset.images[..., :1] if grey else dataset.images)
+    return replace(dataset, images=np.broadcast_to(images, dataset.images.shape))
+
+
+def _moved(images):
+    result = np.zeros_like(images)
+    result[:, MOVE:, MOVE:] = images[:, :-MOVE, :-MOVE]
+    return result
+
+
+def _noisy(images):
+    noise = np.random.default_rng(0).normal(0, 60, images.shape).astype("float32")
+    return (images + noise).clip(0, 255).astype("uint8")
+
+
+MOVE = 4  # pixels
+SHIFTS = {
+    "rotated": lambda images: ndimage.rotate(images, 30, axes=(1, 2), reshape=False, order=1),
+    "moved": _moved,
+    "noisy": _noisy,
+    "inverted": lambda images: 255 - images,
+}
 
 
 def to_source_format(images):

@@ -425,6 +425,21 @@ def loop_rules():
     )
 
 
+def wrong_rules():
+    """Write down a rule that is false, and firmly held: what a mistaken expert would add.
+
+    Returns
+    -------
+    tuple of Rule
+        One: a digit with a loop is none of 0, 6, 8 and 9.
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    return (unlikely("WRONG, a loop: not 0, 6, 8, 9", lambda images: loops(images) > 0, (0, 6, 8, 9)),)
+
+
 def unlikely(name, speaks, classes, count=10, confidence=1.0):
     """Make a rule that calls some classes unlikely for some images.
 

@@ -330,7 +330,7 @@ def distance(model, source, depth):
     return float(np.sqrt(sum(squares)))
 
 
-def compiled(model, batch_size=512):
+def compiled(model, batch_size=1024):
     """Compile a network's inference: the function returned runs it over any number of images, batch by batch.
 
     Parameters

@@ -5,6 +5,7 @@ worse. The naive cost of a whole curve is extrapolated from a sample, which is s
 """
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -28,7 +29,8 @@ NOT_WORSE = 0.01  # by so much ours may lie below in accuracy, which is noise of
 
 
 def timed(call, *arguments):
-    """Return the seconds that a call took, and what it returned."""
+    """Return the seconds that a call took, and what it returned; what others left behind is swept up before."""
+    gc.collect()
     begin = time.perf_counter()
     result = call(*arguments)
     return time.perf_counter() - begin, result

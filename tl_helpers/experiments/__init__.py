@@ -5,9 +5,9 @@ only doing a run does. Taught in: chapter 4 (Worked example).
 """
 
 from tl_helpers.experiments.cost import estimate
+from tl_helpers.experiments.evidence import choice, near_sweep, near_sweep_choice, reference, sweep, sweep_choice
 from tl_helpers.experiments.grid import ExperimentError, Grid, Run, expand
 from tl_helpers.experiments.log import COLUMNS, SCHEMA_VERSION, history, records
-from tl_helpers.experiments.methods import methods, trials
 from tl_helpers.experiments.runner import run
 from tl_helpers.experiments.worked_example import (
     ARMS,
@@ -54,4 +54,13 @@ def known():
     -----
     Taught in: chapter 3 (The three methods) and chapter 4 (Worked example).
     """
-    return {"tuning": tuning, "report": report, "trials": trials, "methods": methods}
+    return {
+        "tuning": tuning,
+        "report": report,
+        "choice": choice,
+        "reference": reference,
+        "sweep-choice": sweep_choice,
+        "sweep": sweep,
+        "near-sweep-choice": near_sweep_choice,
+        "near-sweep": near_sweep,
+    }

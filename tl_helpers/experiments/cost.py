@@ -17,8 +17,10 @@ from tl_helpers.experiments.log import records
 from tl_helpers.experiments.plan import MEMORY, POINTS, batches, prefix_key
 from tl_helpers.experiments.runner import spread
 
-FEW, MORE = 4, 44  # steps of two samples: their difference gives the cost of a step, the rest that of a start
-IMAGES = 512  # images of a sample forward pass: one batch of `models.compiled`
+# Steps of two samples: their difference gives the cost of a step, the rest that of a start. Both have all points of a
+# learning curve, or these would count as steps.
+FEW, MORE = POINTS, 5 * POINTS
+IMAGES = 1024  # images of a sample forward pass: one batch of `models.compiled`
 
 
 def estimate(grids, path=None, *, jobs=1, dask=None, memory=MEMORY):

@@ -33,6 +33,9 @@ AXES = (
     "seed",
     "settings",
 )
+# Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
+# shifted test sets; linear CKA of each layer before and after training.
+MEASURES = ("logme", "leep", "shifts", "cka")
 PULLED_TO_SOURCE = ("L2-SP", "attention transfer")  # the source's weights or maps are the constraint
 # Weight layers up to and with each layer: the most that `layers_copied` can be. Told here, a grid needs no TensorFlow.
 CNN_DEPTHS = {
@@ -72,6 +75,9 @@ class Run:
         Whether the test set is scored, once, at the end.
     settings : tuple of (str, value)
         The method's own arguments, sorted by name.
+    label_noise, measures
+        As in `Grid`. In the key they stand only where they are not empty: runs from before they were thought of keep
+        theirs.
     arm : str
         Name in tables and figures; no part of the key.
     """
@@ -93,12 +99,15 @@ class Run:
     epochs: int
     test: bool
     settings: tuple = ()
+    label_noise: float = 0.0
+    measures: tuple = ()
     arm: str = field(default="", compare=False)
 
     @property
     def key(self):
         """Sixteen hexadecimal digits that name the run for good: the same fields, the same key, on every machine."""
         told = {name: value for name, value in asdict(self).items() if name != "arm"}
+        told = {name: value for name, value in told.items() if value or name not in ("label_noise", "measures")}
         return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def steps_on(self, count):
@@ -111,11 +120,12 @@ class Run:
 
         Its ``steps`` are those that were done, so its key is another one where ``epochs`` decided them.
         """
-        values = {f.name: row[f.name] for f in fields(cls) if f.name in row and f.name != "settings"}
+        values = {f.name: row[f.name] for f in fields(cls) if f.name in row and f.name not in ("settings", "measures")}
         values |= {name: int(row[name]) for name in ("layers_copied", "layers_frozen", "batch_size", "seed", "steps")}
         labels = None if pd.isna(row["labels_per_class"]) else int(row["labels_per_class"])
         head = tuple(int(width) for width in row["head"].split("-") if width)
         values |= {"labels_per_class": labels, "head": head, "settings": _sorted(json.loads(row["settings"]))}
+        values |= {"measures": tuple(sorted(json.loads(row["measures"])))}
         return cls(**values, epochs=0, test=not pd.isna(row["test_accuracy"]))
 
 
@@ -133,7 +143,9 @@ class Grid:
         network with the layer names of `models.source_cnn`, or a `data.Dataset`.
     method : sequence of str
         Any of `METHODS`.
-    initialisation : sequence of {"source", "random"}
+    initialisation : sequence of {"source", "random", "target"}
+        What stands in the layers that are copied: the source's weights, random ones, or those of a network trained from
+        scratch on the very labels of the run, Yosinski's base B.
     layer, head
         The cut and the widths of the head's hidden layers, as in `transfer.feature_extraction`.
     layers_copied, layers_frozen : sequence of int
@@ -146,13 +158,19 @@ class Grid:
         Each decides the split, the new weights and the batches: arms with equal seeds are paired.
     settings : sequence of mapping
         The method's own arguments: ``standardise`` (feature extraction); ``head_rate`` (parameter transfer, LP-FT);
-        ``probe_steps`` (LP-FT); ``alpha``, ``beta`` (L2-SP); ``teacher``, named as a source, ``temperature``,
-        ``weight`` (distillation); ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:function"``,
-        ``strength``, ``weight`` (logic rules).
+        ``probe_steps`` (LP-FT); ``alpha``, ``beta`` (L2-SP); ``teacher``, ``temperature``, ``weight`` (distillation);
+        ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:function"``, ``strength``, ``weight``
+        (logic rules). A teacher is named as a source is, or is a number of labels per class: the source is then
+        fine-tuned on so many images of the target, drawn by a seed of their own. ``base_rate``: the learning rate of
+        base B (initialisation ``"target"``); by default that of the run.
     batch_size, steps, epochs : int
         The budget: at least `steps` steps and `epochs` passes over the training images.
     test : bool
         Whether to score the test set, once, at the end of each run; False for a choice.
+    label_noise : float
+        Share of the training labels that are replaced by another class, drawn by the seed.
+    measures : sequence of str
+        What to measure besides accuracy, of `MEASURES`.
     arm : str
         A name for tables and figures; by default the method's.
 
@@ -177,6 +195,8 @@ class Grid:
     steps: int = 200
     epochs: int = 0
     test: bool = True
+    label_noise: float = 0.0
+    measures: tuple = ()
     arm: str = ""
 
     def __post_init__(self):
@@ -189,6 +209,14 @@ class Grid:
         unknown = set(self.method) - set(METHODS)
         if unknown:
             raise ExperimentError(f"Unknown method {sorted(unknown)}. Known: {', '.join(METHODS)}.")
+        object.__setattr__(self, "measures", tuple(sorted(self.measures)))
+        if not set(self.measures) <= set(MEASURES):
+            raise ExperimentError(f"Unknown measure in {self.measures}. Known: {', '.join(MEASURES)}.")
+        predict, look = (set(self.measures) & set(names) for names in (("logme", "leep"), ("shifts", "cka")))
+        if predict and (look or set(self.method) != {"feature extraction"}):
+            raise ExperimentError("logme and leep score kept features: feature extraction only, without shifts, cka.")
+        if not 0 <= self.label_noise < 1:
+            raise ExperimentError(f"label_noise is a share from 0 to below 1, found {self.label_noise}.")
         if self.steps < 1 or self.batch_size < 1 or self.epochs < 0:
             raise ExperimentError(f"A budget has steps, batch_size ≥ 1, epochs ≥ 0; found {self}.")
 
@@ -223,6 +251,8 @@ class Grid:
                 steps=self.steps,
                 epochs=self.epochs,
                 test=self.test,
+                label_noise=self.label_noise,
+                measures=self.measures,
                 arm=self.arm or chosen["method"],
                 **chosen | {"head": tuple(chosen["head"]), "settings": _sorted(chosen["settings"])},
             )

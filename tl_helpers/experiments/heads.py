@@ -160,20 +160,20 @@ def _compiled(seeds, width, rates, classes):
     batches = given(None, seeds, None, dtype="int32")
 
     @tf.function(input_signature=[rows_of, labels_of, batches, given(None, 3), given(rates * classes)])
-    def chunk(features, labels, rows, schedule, scale):
-        total = tf.zeros((seeds, rates))
+    def chunk(features, labels, rows, schedule, scale):  # each operation in the loop costs microseconds: they are few
         size = tf.shape(rows)[2]
         each = 1 / tf.cast(size, "float32")
+        y = tf.reshape(tf.repeat(tf.gather(labels, rows)[..., None], rates, axis=3), (tf.shape(rows)[0], -1))
+        total = tf.zeros(seeds * size * rates)
         for step in tf.range(tf.shape(rows)[0]):
             x = tf.gather(features, rows[step])
-            y = tf.repeat(tf.gather(labels, rows[step])[:, :, None], rates, axis=2)
             logits = tf.reshape((product(x, kernel) + bias) * scale, (-1, classes))
-            losses, slopes = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=tf.reshape(y, [-1]))
-            total += tf.reduce_mean(tf.reshape(losses, (seeds, size, rates)), 1)
-            slopes = tf.reshape(slopes * each, (seeds, size, rates * classes))
+            losses, slopes = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=y[step])
+            total += losses
+            slopes = tf.reshape(slopes, (seeds, size, rates * classes)) * each
             gradients = product(x, slopes, transpose_a=True), tf.reduce_sum(slopes, 1, keepdims=True)
             _adam((kernel, bias), moments, gradients, schedule[step])
-        return total / tf.cast(tf.shape(rows)[0], "float32")
+        return tf.reduce_mean(tf.reshape(total, (seeds, size, rates)), 1) / tf.cast(tf.shape(rows)[0], "float32")
 
     return (kernel, bias, *moments), chunk
 

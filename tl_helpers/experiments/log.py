@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows: two runners on one file are not noticed there
     fcntl = None
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 COLUMNS = [
     "key",
     "experiment",
@@ -44,17 +44,19 @@ COLUMNS = [
     "steps",
     "seed",
     "settings",
+    "label_noise",
     "validation_accuracy",
     "test_accuracy",
     "trainable_parameters",
     "seconds",
     "history",
+    "measures",
     "error",
     "date",
     "machine",
 ]
 TEXT = {"key", "experiment", "arm", "source", "target", "method", "initialisation", "layer", "head", "settings"}
-TEXT |= {"history", "error", "date", "machine"}
+TEXT |= {"history", "measures", "error", "date", "machine"}
 HEADER = f"# schema {SCHEMA_VERSION}\n{','.join([*COLUMNS, 'check'])}\n"
 
 
@@ -72,7 +74,8 @@ def records(path=None):
         One row a run, with `COLUMNS`. ``labels_per_class`` is missing for a full set; ``test_accuracy`` where the test
         set was not scored; both accuracies where the run failed, and then ``error`` says why. ``seconds`` is the wall
         time of its training, and of what was computed of its frozen part; runs that were done together share theirs
-        equally. ``head`` is ``""`` for a linear head and ``"512"`` for one hidden layer; ``settings`` is JSON.
+        equally. ``head`` is ``""`` for a linear head and ``"512"`` for one hidden layer. ``settings`` and ``measures``
+        are JSON; the latter maps each name of `Grid.measures` to what was measured.
 
     Raises
     ------

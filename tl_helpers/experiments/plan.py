@@ -10,23 +10,29 @@ from tl_helpers.experiments.grid import depth_of
 
 MEMORY = 1 << 30  # bytes of activations that a process keeps
 POINTS = 10  # of a learning curve
-NEEDS_IMAGES = ("distillation", "logic rules")  # teacher and rules look at images, not at activations
+NEEDS_IMAGES = {"distillation", "logic rules", "shifts", "cka"}  # these look at images, not at activations
 
 
 def trains_together(run):
     """Tell whether a run is a linear head on frozen features, so that many of its kind train in one loop."""
-    return run.method == "feature extraction" and not run.head and {k for k, _ in run.settings} <= {"standardise"}
+    plain = {name for name, _ in run.settings} <= {"standardise", "base_rate"} and NEEDS_IMAGES.isdisjoint(run.measures)
+    return run.method == "feature extraction" and not run.head and plain
 
 
 def prefix_key(run):
     """Return what decides the activations of a run's frozen prefix; None where there is none to keep."""
-    if run.method in NEEDS_IMAGES or run.method == "from scratch":
+    if not NEEDS_IMAGES.isdisjoint({run.method, *run.measures}) or run.method == "from scratch":
         return None
     if run.layers_frozen == 0 and run.method != "feature extraction":
         return None
-    random = run.seed if run.initialisation == "random" else None
+    own = {
+        "source": None,
+        "random": run.seed,
+        "target": (run.seed, run.labels_per_class, run.label_noise, run.settings),
+    }
     whole = run.layers_frozen == depth_of(run.source, run.layer)
-    return run.source, run.target, run.initialisation, random, run.layers_frozen, run.layer if whole else None
+    weights = run.initialisation, own[run.initialisation]
+    return run.source, run.target, weights, run.layers_frozen, run.layer if whole else None
 
 
 def batches(runs, size=64):
@@ -68,7 +74,7 @@ def _seeds_at_once(run, most):
     """Bound the memory of a batch: its stacked training features, and a random network's activations for each seed."""
     if run.labels_per_class is None:
         return 1
-    return max(1, min(most, 2000 // run.labels_per_class, 8 if run.initialisation == "random" else most))
+    return max(1, min(most, 2000 // run.labels_per_class, most if run.initialisation == "source" else 8))
 
 
 def _chunks(items, size):

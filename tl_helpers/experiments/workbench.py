@@ -19,13 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_helpers import data, knowledge, models, transfer
+from tl_helpers import data, knowledge, measures, models, transfer
 from tl_helpers.backend import keras, tf
 from tl_helpers.experiments import heads
 from tl_helpers.experiments.grid import ExperimentError
 from tl_helpers.experiments.plan import MEMORY, POINTS, prefix_key, trains_together
 
 TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
+OTHER_SEED = 1000  # added to a run's seed where a second network must differ from the first
+CKA_LAYERS = ("pool1", "pool2", "conv3")
+CKA_IMAGES = 2000  # more than a layer's activations in most cases; see `measures.linear_cka`
 _one_at_a_time = threading.Lock()  # a Dask worker has several threads; one workbench serves them in turn
 
 
@@ -55,8 +58,10 @@ class Workbench:
         dataset = self.target(run.target)
         numbered = replace(dataset, images=np.arange(len(dataset)))
         if run.labels_per_class is None:
-            return self._once("rows", (run.target, run.seed), lambda _: data.full_split(numbered, run.seed))
-        return data.few_shot(numbered, run.labels_per_class, run.seed)
+            split = self._once("rows", (run.target, run.seed), lambda _: data.full_split(numbered, run.seed))
+        else:
+            split = data.few_shot(numbered, run.labels_per_class, run.seed)
+        return replace(split, train=data.with_label_noise(split.train, run.label_noise, run.seed))
 
     def activations(self, run):
         """Return what the frozen prefix of a run makes of its target's images; None where nothing can be kept."""
@@ -64,7 +69,7 @@ class Workbench:
         if key is None:
             return None
         if key not in self._activations:
-            network, images = self._network(run), self.target(run.target).images
+            network, images = self.network(run), self.target(run.target).images
             self._activations[key] = Activations(models.features_at(network, cut(network, run)), images)
         self._activations.move_to_end(key)
         while len(self._activations) > 1 and sum(a.nbytes for a in self._activations.values()) > self.memory:
@@ -73,7 +78,7 @@ class Workbench:
 
     def suffix(self, run):
         """Return what is left of a source behind a run's frozen prefix: activations in, a network to transfer from."""
-        network = self._network(run)
+        network = self.network(run)
         last = cut(network, run)
         names = [layer.name for layer in network.layers]
         kept = network.layers[names.index(last) + 1 : names.index(run.layer) + 1]
@@ -84,9 +89,49 @@ class Workbench:
             copy.set_weights(layer.get_weights())
         return smaller
 
-    def _network(self, run):
+    def network(self, run):
+        """Return the network whose layers a run copies: the source, a random one, or Yosinski's base B."""
+        if run.initialisation == "target":
+            return self.base(run)
         source = self.source(run.source)
         return source if run.initialisation == "source" else models.reseeded(source, run.seed)
+
+    def base(self, run):
+        """Return a network trained from scratch on the labels of a run, from weights that no run of that seed has."""
+        rate = dict(run.settings).get("base_rate", run.learning_rate)
+        own = replace(run, method="from scratch", learning_rate=rate, settings=(), measures=(), experiment="", arm="")
+        own = replace(
+            own, layers_copied=0, layers_frozen=0, initialisation="random", layer="conv3", head=(), test=False
+        )
+
+        def train(run):
+            split = self.split(run)
+            parts = {name: self.with_images(run, getattr(split, name)) for name in ("train", "validation")}
+            return _trained(self, replace(run, seed=OTHER_SEED + run.seed), replace(split, **parts), 0).model
+
+        return self._once("base", own, train)
+
+    def teacher(self, run, per_class):
+        """Return a teacher: the source fine-tuned on labelled images of the target that no student asks for."""
+
+        def train(names):
+            split = data.few_shot(self.target(names[1]), names[2], OTHER_SEED)
+            return transfer.parameter_transfer(self.source(names[0]), split, points=1, seed=OTHER_SEED).model
+
+        return self._once("teacher", (run.source, run.target, per_class), train)
+
+    def shifted(self, target, kind):
+        """Return the test rows of a target under a shift."""
+
+        def shift(_):
+            dataset = self.target(target)
+            return data.shifted(dataset.rows(dataset.held_out), kind)
+
+        return self._once("shifted", (target, kind), shift)
+
+    def with_images(self, run, numbered):
+        """Return a part of a split with its images in the place of their row numbers."""
+        return replace(numbered, images=self.target(run.target).images[numbered.images])
 
     def _once(self, kind, name, make):
         if (kind, name) not in self._loaded:
@@ -165,7 +210,8 @@ def bench(memory):
 def _source(name):
     if ":" in name:
         return pkgutil.resolve_name(name)()
-    return models.pretrained(name)
+    name, _, epoch = name.partition("@")
+    return models.pretrained(name, int(epoch) if epoch else None)
 
 
 def _target(name):
@@ -199,8 +245,7 @@ def _one(bench, run):
 
     def part(name):
         numbered = getattr(rows, name)
-        images = kept.rows(numbered.images) if kept else bench.target(run.target).images[numbered.images]
-        return replace(numbered, images=images)
+        return replace(numbered, images=kept.rows(numbered.images)) if kept else bench.with_images(run, numbered)
 
     split = replace(rows, train=part("train"), validation=part("validation"))
     shared = kept.seconds - before if kept else 0.0
@@ -208,40 +253,66 @@ def _one(bench, run):
     score = result.evaluate(part("test")).accuracy if run.test else None
     curve = result.history.steps, result.history.loss, result.history.validation_accuracy
     numbers = result.validation_accuracy, score, result.trainable_parameters, result.seconds + shared
-    return row(run, len(split.train), *numbers, curve)
+    return row(run, len(split.train), *numbers, curve, _measured(bench, run, rows, result.model))
+
+
+def _measured(bench, run, rows, model):
+    """Measure what a run asks for besides accuracy; return a mapping from each name in `Run.measures`."""
+    found = {}
+    if "shifts" in run.measures:
+        tests = {kind: bench.shifted(run.target, kind) for kind in data.SHIFTS}
+        found["shifts"] = {kind: transfer.evaluate(model, test).accuracy for kind, test in tests.items()}
+    if "cka" in run.measures:
+        before = bench.base(run) if run.method == "from scratch" else bench.network(run)
+        images = bench.with_images(run, rows.test).images[:CKA_IMAGES]
+        found["cka"] = {name: _alike(before, model, name, images) for name in CKA_LAYERS}
+    if "logme" in run.measures:
+        features = bench.activations(run).rows(rows.train.images)
+        found["logme"] = measures.logme(features.reshape(len(features), -1), rows.train.labels)
+    if "leep" in run.measures:
+        train, source = bench.with_images(run, rows.train), bench.network(run)
+        found["leep"] = measures.leep(knowledge.softened(models.outputs(source, train.images)), train.labels)
+    return found
+
+
+def _alike(first, second, layer, images):
+    ours, theirs = (models.outputs(models.features_at(net, layer), images) for net in (first, second))
+    return measures.linear_cka(ours.reshape(len(images), -1), theirs.reshape(len(images), -1))
 
 
 def _trained(bench, run, split, cut_off):
     """Call the method of a run; `split` holds activations if the first `cut_off` layers were computed beforehand."""
-    settings = dict(run.settings)
+    settings = {name: value for name, value in run.settings if name != "base_rate"}
     steps = run.steps_on(len(split.train))
     shape = {"layer": run.layer, "head": run.head}
     budget = {"learning_rate": run.learning_rate, "steps": steps, "batch_size": run.batch_size}
     budget |= {"seed": run.seed, "points": POINTS}
     if run.method == "from scratch":
         return transfer.from_scratch(split, architecture=bench.source(run.source), **shape, **settings, **budget)
-    source = bench.source(run.source) if prefix_key(run) is None else bench.suffix(run)
-    shape |= {"initialisation": run.initialisation}
+    source = bench.network(run) if prefix_key(run) is None else bench.suffix(run)
+    shape |= {"initialisation": "random" if run.initialisation == "random" else "source"}
     if run.method == "feature extraction":
         return transfer.feature_extraction(source, split, **shape, **settings, **budget)
     shape |= {"copy": run.layers_copied - cut_off, "freeze": run.layers_frozen - cut_off}
     if run.method in ("parameter transfer", "LP-FT"):
         phases = {"probe_steps": steps // 2} if run.method == "LP-FT" else {}
         return transfer.parameter_transfer(source, split, **shape, **phases | settings, **budget)
-    knows = [_knowledge(bench, run.method, settings)]
+    knows = [_knowledge(bench, run, settings)]
     return transfer.knowledge_transfer(source, split, knowledge=knows, **shape, **budget)
 
 
-def _knowledge(bench, method, settings):
-    """Make the rule or constraint of a method from its settings."""
-    if method == "L2-SP":
+def _knowledge(bench, run, settings):
+    """Make the rule or constraint of a run's method from its settings."""
+    if run.method == "L2-SP":
         return knowledge.L2SP(**settings)
-    if method == "attention transfer":
+    if run.method == "attention transfer":
         return knowledge.AttentionTransfer(**settings)
-    if method == "logic rules":
+    if run.method == "logic rules":
         return knowledge.LogicRules(pkgutil.resolve_name(settings.pop("rules"))(), **settings)
-    teacher = settings.pop("teacher")
-    return knowledge.Distillation(bench.source(teacher), models.model_card(teacher)["classes"], **settings)
+    name = settings.pop("teacher")
+    if not isinstance(name, int):
+        return knowledge.Distillation(bench.source(name), models.model_card(name)["classes"], **settings)
+    return knowledge.Distillation(bench.teacher(run, name), bench.target(run.target).class_names, **settings)
 
 
 def _many(bench, runs):
@@ -259,6 +330,7 @@ def _many(bench, runs):
 
     (features, labels), validation = stack("train"), stack("validation")
     seconds = sum(store.seconds for store in set(stores)) - before
+    measured = [_measured(bench, *each, None) for each in zip(of_seed, splits, strict=True)]
     count, width = features.shape[1:]
     trained = heads.fit_heads(
         features,
@@ -279,7 +351,8 @@ def _many(bench, runs):
         curve = trained.steps, trained.loss[:, s, r].tolist(), trained.validation_accuracy[:, s, r].tolist()
         share = (trained.seconds + seconds) / len(runs)
         if np.isfinite(curve[1]).all():
-            found.append(row(run, count, curve[2][-1], scores[s, r], (width + 1) * classes, share, curve))
+            numbers = curve[2][-1], scores[s, r], (width + 1) * classes, share
+            found.append(row(run, count, *numbers, curve, measured[s]))
         else:
             found.append(_row_or_error(bench, run))  # alone, it says at which step the loss was lost
     return found
@@ -303,7 +376,7 @@ def _row_or_error(bench, run):
         return row(run, 0, None, None, None, None, error=f"{type(error).__name__}: {error}")
 
 
-def row(run, count, validation, test, parameters, seconds, curve=((), (), ()), error=""):
+def row(run, count, validation, test, parameters, seconds, curve=((), (), ()), measured=None, error=""):
     """Return the row of a run, with the columns of `log.COLUMNS`."""
     steps, loss, scores = curve
     told = {"steps": list(steps), "loss": _rounded(loss), "validation_accuracy": _rounded(scores)}
@@ -317,6 +390,7 @@ def row(run, count, validation, test, parameters, seconds, curve=((), (), ()), e
         "trainable_parameters": parameters,
         "seconds": None if seconds is None else round(seconds, 4),
         "history": json.dumps(told, separators=(",", ":")) if steps else "",
+        "measures": json.dumps(_short(measured or {}), sort_keys=True),
         "error": error,
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
@@ -324,7 +398,12 @@ def row(run, count, validation, test, parameters, seconds, curve=((), (), ()), e
 
 
 def _rounded(values):
-    return [float(f"{value:.5g}") for value in values]
+    return [_short(value) for value in values]
+
+
+def _short(value):
+    """Round numbers to five digits, in a mapping too."""
+    return {name: _short(each) for name, each in value.items()} if isinstance(value, dict) else float(f"{value:.5g}")
 
 
 def machine():

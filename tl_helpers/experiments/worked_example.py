@@ -5,6 +5,8 @@ Taught in: chapter 4 (Worked example).
 
 import functools
 
+import pandas as pd
+
 from tl_helpers.experiments.grid import ExperimentError, Grid
 
 LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
@@ -104,8 +106,29 @@ def chosen_learning_rates(table, by=("source", "target", "labels_per_class", "ar
     -----
     Taught in: chapter 4 (Worked example).
     """
+    return chosen(table, by, experiment).learning_rate
+
+
+def chosen(table, by, experiment):
+    """Choose learning rates and settings together, as `chosen_learning_rates` chooses rates alone.
+
+    Parameters
+    ----------
+    table, by, experiment
+        As for `chosen_learning_rates`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``learning_rate`` and ``settings`` (JSON), indexed by `by`; of equal means the one with the lower rate.
+
+    Raises
+    ------
+    ExperimentError
+        As for `chosen_learning_rates`.
+    """
     rows, by = table[(table.experiment == experiment) & table.validation_accuracy.notna()], list(by)
-    trials = rows.groupby([*by, "learning_rate"], dropna=False)
+    trials = rows.groupby([*by, "learning_rate", "settings"], dropna=False)
     seeds = trials.seed.agg(lambda found: tuple(sorted(found)))
     uneven = seeds.groupby(by, dropna=False).nunique()
     if (uneven > 1).any():
@@ -113,7 +136,7 @@ def chosen_learning_rates(table, by=("source", "target", "labels_per_class", "ar
         raise ExperimentError(f"The rates of {arm} were tried on different seeds. Run its tuning to the end first.")
     means = trials.validation_accuracy.mean()
     best = means.groupby(by, dropna=False).idxmax()
-    return best.map(lambda index: index[-1]).rename("learning_rate")
+    return pd.DataFrame([i[-2:] for i in best], index=best.index, columns=["learning_rate", "settings"])
 
 
 def chosen_learning_rate(table, target, labels_per_class, arm):

@@ -1,0 +1,145 @@
+"""The reference experiments: every method at every number of labels, what freezing does, what can be predicted.
+
+Each grid takes the records so far: what was chosen on development seeds stands there. Seeds that report are others.
+Taught in: chapter 4.1 (Results).
+"""
+
+import itertools
+import json
+
+from tl_helpers.experiments import worked_example
+from tl_helpers.experiments.grid import Grid
+from tl_helpers.experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen
+
+FAR, NEAR, DIGITS = ("cifar10", "mnist"), ("cifar10-a", "cifar10-b"), ("digits", "mnist")
+SMALL = ("cifar10", "digits")  # for readers without MNIST
+LABELS = (1, 2, 5, 10, 20, 50, 100)
+TUNED_AT = (2, 10, 50)
+TRIED_ON = DEVELOPMENT_SEEDS[:5]
+SEEDS = tuple(range(10))
+# Four trials an arm: four rates, or two rates with two strengths.
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+FEW_RATES = (1e-3, 3e-3)
+RULES = "tl_helpers.knowledge:loop_rules", "tl_helpers.knowledge:wrong_rules"
+
+MAIN = worked_example.ARMS | {"LP-FT": {"method": ["LP-FT"], "settings": [{"probe_steps": 100}]}}
+CONSTRAINED = {
+    "L2-SP": {"method": ["L2-SP"], "settings": [{"alpha": a} for a in (0.1, 1.0)]},
+    "attention transfer": {"method": ["attention transfer"], "settings": [{"strength": s} for s in (10.0, 100.0)]},
+}
+TAUGHT = {
+    "distillation": {
+        "method": ["distillation"],
+        "settings": [{"teacher": 50, "temperature": 4.0, "weight": w} for w in (0.5, 0.9)],
+    },
+}
+RULED = {
+    name: {
+        "method": ["logic rules"],
+        "settings": [{"rules": rules, "strength": 2.0, "weight": w} for w in (0.25, 0.5)],
+    }
+    for name, rules in zip(("logic rules", "logic rules, wrong"), RULES, strict=True)
+}
+CUTS = {
+    f"linear head on {layer}, {start} features": {"layer": [layer], "initialisation": [start]}
+    for layer in ("pool1", "pool2", "dense")
+    for start in ("source", "random")
+}
+RECIPE = {"the document's recipe": {"head": [(512,)], "settings": [{"standardise": False}]}}  # 0.001 and no choice
+# The rules speak of digits; a baseline without a source serves every pair of its target.
+SOURCELESS = ("from scratch", "logistic regression on pixels", "linear head, random features")
+COMPARED = (
+    (FAR, MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | RECIPE, LABELS),
+    (NEAR, MAIN, LABELS),
+    (DIGITS, {name: axes for name, axes in MAIN.items() if name not in SOURCELESS}, LABELS),
+    (NEAR, CONSTRAINED | TAUGHT, (5,)),
+    (DIGITS, CONSTRAINED, (5,)),
+    (SMALL, MAIN | CONSTRAINED, (5,)),
+)
+# Yosinski et al.: n layers copied from A or from B, frozen or (+) trained on; B is trained on the run's own labels.
+STARTS = {"A": "source", "B": "target", "random": "random"}
+SWEEP = {
+    f"{start}{n}B, {k} frozen": {"initialisation": [STARTS[start]], "layers_copied": [n], "layers_frozen": [k]}
+    for start in STARTS
+    for n in (1, 2, 3)
+    for k in range(n + 1)
+    if k == n or (k == 0 and start != "random")
+}
+SWEPT_AT = 10  # labels per class at which the sweep's rates are chosen
+
+
+def tuned_at(labels):
+    """Return the number of labels whose choice serves: the nearest of `TUNED_AT` in ratio."""
+    return min(TUNED_AT, key=lambda tuned: max(tuned / labels, labels / tuned))
+
+
+def choice(table=None):
+    """Choose rate and strength of every method: four trials, five development seeds, no test set."""
+    grids = []
+    for pair, arms, counts in COMPARED:
+        axes = {"pairs": [pair], "labels_per_class": sorted({tuned_at(n) for n in counts}), "seed": TRIED_ON}
+        for arm, own in arms.items():
+            rates = FEW_RATES if len(own.get("settings", ())) > 1 else RATES
+            if arm not in RECIPE:
+                grids.append(Grid("choice", learning_rate=rates, test=False, **axes, **FEW_SHOT, **own, arm=arm))
+    return grids
+
+
+def reference(table):
+    """Compare all methods from 1 to 100 labels per class, far and near: ten seeds, the test set once."""
+    best = chosen(table, ("source", "target", "arm", "labels_per_class"), "choice")
+    grids = []
+    for pair, arms, counts in COMPARED:
+        for arm, labels in itertools.product(arms, counts):
+            own = arms[arm] | {"learning_rate": [1e-3]}
+            if arm not in RECIPE:
+                row = best.loc[(*pair, arm, tuned_at(labels))]
+                own = own | {"learning_rate": [row.learning_rate], "settings": [json.loads(row.settings)]}
+            axes = {"pairs": [pair], "labels_per_class": [labels], "seed": SEEDS}
+            grids.append(Grid("reference", **axes, **FEW_SHOT, **own, arm=arm))
+    return grids
+
+
+def sweep_choice(table):
+    """Choose the rates of the layer sweep: four rates, five development seeds, 10 labels per class, no test set."""
+    return _sweep_choice(table, FAR)
+
+
+def sweep(table):
+    """Sweep the layers copied and frozen, CIFAR-10 to MNIST, at 2, 10 and 50 labels per class: ten seeds."""
+    return _sweep(table, FAR)
+
+
+def near_sweep_choice(table):
+    """Choose the rates of the layer sweep on the near pair, likewise."""
+    return _sweep_choice(table, NEAR)
+
+
+def near_sweep(table):
+    """Sweep the layers copied and frozen on the near pair, likewise."""
+    return _sweep(table, NEAR)
+
+
+def _sweep_choice(table, pair):
+    axes = {"labels_per_class": [SWEPT_AT], "learning_rate": RATES, "seed": TRIED_ON, "test": False}
+    return [Grid("sweep choice", **axes, **own) for own in _treatments(table, pair, SWEPT_AT)]
+
+
+def _sweep(table, pair):
+    best = chosen(table, ("source", "target", "arm"), "sweep choice").learning_rate
+    return [
+        Grid("sweep", labels_per_class=[n], seed=SEEDS, learning_rate=[best.loc[(*pair, own["arm"])]], **own)
+        for n in TUNED_AT
+        for own in _treatments(table, pair, n)
+    ]
+
+
+def _treatments(table, pair, labels):
+    """List the treatments of a sweep as axes of a grid; base B has the rate chosen for training from scratch."""
+    rates = chosen(table, ("source", "target", "arm", "labels_per_class"), "choice").learning_rate
+    base = {"base_rate": rates.loc[(*pair, "from scratch", tuned_at(labels))]}
+    shape = {"pairs": [pair], "method": ["parameter transfer"], **FEW_SHOT}
+    return [
+        shape | own | {"settings": [base if own["initialisation"] == ["target"] else {}], "arm": arm}
+        for arm, own in SWEEP.items()
+    ]
