@@ -5,7 +5,18 @@ only doing a run does. Taught in: chapter 4 (Worked example).
 """
 
 from tl_helpers.experiments.cost import estimate
-from tl_helpers.experiments.evidence import choice, near_sweep, near_sweep_choice, reference, sweep, sweep_choice
+from tl_helpers.experiments.evidence import (
+    change,
+    choice,
+    near_sweep,
+    near_sweep_choice,
+    noise,
+    prediction,
+    reference,
+    shifts,
+    sweep,
+    sweep_choice,
+)
 from tl_helpers.experiments.grid import ExperimentError, Grid, Run, expand
 from tl_helpers.experiments.log import COLUMNS, SCHEMA_VERSION, history, records
 from tl_helpers.experiments.runner import run
@@ -63,4 +74,8 @@ def known():
         "sweep": sweep,
         "near-sweep-choice": near_sweep_choice,
         "near-sweep": near_sweep,
+        "prediction": prediction,
+        "change": change,
+        "shifts": shifts,
+        "noise": noise,
     }

@@ -65,6 +65,9 @@ SWEEP = {
     for k in range(n + 1)
     if k == n or (k == 0 and start != "random")
 }
+SHIFTED = ("linear head, source features", "fine-tuned from the source", "LP-FT", "from scratch")
+NOISES = (0.1, 0.3)
+EPOCHS = (1, 2, 4, 8, 16)  # states of the source network on its way
 SWEPT_AT = 10  # labels per class at which the sweep's rates are chosen
 
 
@@ -87,17 +90,31 @@ def choice(table=None):
 
 def reference(table):
     """Compare all methods from 1 to 100 labels per class, far and near: ten seeds, the test set once."""
-    best = chosen(table, ("source", "target", "arm", "labels_per_class"), "choice")
-    grids = []
-    for pair, arms, counts in COMPARED:
-        for arm, labels in itertools.product(arms, counts):
-            own = arms[arm] | {"learning_rate": [1e-3]}
-            if arm not in RECIPE:
-                row = best.loc[(*pair, arm, tuned_at(labels))]
-                own = own | {"learning_rate": [row.learning_rate], "settings": [json.loads(row.settings)]}
-            axes = {"pairs": [pair], "labels_per_class": [labels], "seed": SEEDS}
-            grids.append(Grid("reference", **axes, **FEW_SHOT, **own, arm=arm))
-    return grids
+    best = _best(table)
+    return [
+        Grid(
+            "reference",
+            pairs=[pair],
+            labels_per_class=[n],
+            seed=SEEDS,
+            **FEW_SHOT,
+            **_settled(best, pair, arms, arm, n),
+        )
+        for pair, arms, counts in COMPARED
+        for arm, n in itertools.product(arms, counts)
+    ]
+
+
+def _best(table):
+    return chosen(table, ("source", "target", "arm", "labels_per_class"), "choice")
+
+
+def _settled(best, pair, arms, arm, labels):
+    """Return the axes of an arm with the rate and the settings that were chosen for it."""
+    if arm in RECIPE:
+        return arms[arm] | {"learning_rate": [1e-3], "arm": arm}
+    row = best.loc[(*pair, arm, tuned_at(labels))]
+    return arms[arm] | {"learning_rate": [row.learning_rate], "settings": [json.loads(row.settings)], "arm": arm}
 
 
 def sweep_choice(table):
@@ -136,10 +153,55 @@ def _sweep(table, pair):
 
 def _treatments(table, pair, labels):
     """List the treatments of a sweep as axes of a grid; base B has the rate chosen for training from scratch."""
-    rates = chosen(table, ("source", "target", "arm", "labels_per_class"), "choice").learning_rate
-    base = {"base_rate": rates.loc[(*pair, "from scratch", tuned_at(labels))]}
+    base = {"base_rate": _best(table).learning_rate.loc[(*pair, "from scratch", tuned_at(labels))]}
     shape = {"pairs": [pair], "method": ["parameter transfer"], **FEW_SHOT}
     return [
         shape | own | {"settings": [base if own["initialisation"] == ["target"] else {}], "arm": arm}
         for arm, own in SWEEP.items()
+    ]
+
+
+def shifts(table):
+    """Score on shifted test sets four arms of the reference, at 10 and 50 labels per class: ten seeds."""
+    return _again("shifts", table, SHIFTED, (10, 50), measures=("shifts",))
+
+
+def noise(table):
+    """Train on wrong labels, 10 and 30 % of them, at 10 and 50 labels per class: ten seeds."""
+    return [grid for share in NOISES for grid in _again("noise", table, SHIFTED, (10, 50), label_noise=share)]
+
+
+def change(table):
+    """Measure by CKA what training changes, at 10 and 50 labels per class: ten seeds."""
+    return _again(
+        "change", table, ("fine-tuned from the source", "LP-FT", "L2-SP", "from scratch"), (10, 50), measures=("cka",)
+    )
+
+
+def _again(experiment, table, arms, counts, **how):
+    """Repeat arms of the reference on the far pair, with their rates, under other conditions."""
+    best, known = _best(table), MAIN | CONSTRAINED
+    axes = {"pairs": [FAR], "seed": SEEDS, **FEW_SHOT, **how}
+    return [
+        Grid(experiment, labels_per_class=[n], **axes, **_settled(best, FAR, known, arm, n))
+        for arm, n in itertools.product(arms, counts)
+    ]
+
+
+def prediction(table):
+    """Score sources, checkpoints and layers by LogME and LEEP, and train on them, at 10 labels per class: ten seeds."""
+    best, arms = _best(table), MAIN | CUTS
+    heads = {layer: f"linear head on {layer}, source features" for layer in ("pool1", "pool2", "dense")}
+    heads["conv3"] = "linear head, source features"
+    states = [f"cifar10@{epoch}" for epoch in EPOCHS] + ["cifar10"]
+    pairs = [(state, target) for state in states for target in ("mnist", "digits")] + [NEAR, DIGITS]
+    axes = {"labels_per_class": [10], "seed": SEEDS, **FEW_SHOT}
+    grids = [
+        Grid("prediction", pairs=pairs, measures=("logme", "leep"), **axes, **_settled(best, FAR, arms, arm, 10))
+        for arm in heads.values()
+    ]
+    tuned = [(state, "mnist") for state in states]
+    return [
+        *grids,
+        Grid("prediction", pairs=tuned, **axes, **_settled(best, FAR, arms, "fine-tuned from the source", 10)),
     ]

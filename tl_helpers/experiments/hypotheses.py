@@ -5,11 +5,13 @@ holds follows from the paired intervals by one rule, `judge`, which was fixed wi
 Taught in: chapter 4.1 (Results).
 """
 
+import json
 from dataclasses import dataclass
+from importlib import resources
 
 from tl_helpers.experiments.evidence import FAR, LABELS, NEAR, SOURCELESS, TUNED_AT
 from tl_helpers.experiments.grid import ExperimentError
-from tl_helpers.measures import paired_interval
+from tl_helpers.measures import kendall_interval, paired_interval
 
 FEW = LABELS[:4]  # 1 to 10 labels per class
 
@@ -27,6 +29,11 @@ class Comparison:
     labels : tuple of int
         Labels per class at which to compare.
     experiment : str
+    label_noise : float
+        Of both arms.
+    what, against : tuple of str
+        What to compare where it is not test accuracy: a path in `records`' ``measures``, such as ``("shifts",
+        "rotated")``. `against` is that of the second arm, by default the same.
     """
 
     better: str
@@ -34,6 +41,28 @@ class Comparison:
     pair: tuple = FAR
     labels: tuple = LABELS
     experiment: str = "reference"
+    label_noise: float = 0.0
+    what: tuple = ()
+    against: tuple = ()
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A score that is known before training, against the accuracy reached, over sources, layers or states.
+
+    Attributes
+    ----------
+    score : str
+        ``"logme"``, ``"leep"``, or ``"source accuracy"``: on the validation images of the source task.
+    arms : tuple of str
+        Arms whose runs are the points, one for each source and arm, averaged over the seeds.
+    targets : tuple of str
+        Points of several targets are ranked within each.
+    """
+
+    score: str
+    arms: tuple
+    targets: tuple
 
 
 @dataclass(frozen=True)
@@ -48,7 +77,7 @@ class Hypothesis:
         What the paper found.
     expected : str
         What follows for our experiments.
-    comparisons : tuple of Comparison
+    comparisons : tuple of Comparison or Ranking
     """
 
     paper: str
@@ -63,7 +92,10 @@ def _against(better, worse, **where):
 
 SOURCE_HEAD, RANDOM_HEAD = "linear head, source features", "linear head, random features"
 TUNED, SCRATCH, PIXELS = "fine-tuned from the source", "from scratch", "logistic regression on pixels"
+SOURCE_HEADS = (SOURCE_HEAD, *(f"linear head on {layer}, source features" for layer in ("pool1", "pool2", "dense")))
+KINDS = ("rotated", "moved", "noisy", "inverted")
 _SWEPT = {"labels": TUNED_AT, "experiment": "sweep"}
+_SHIFTED, _CHANGED, _NOISY = ({"labels": (10, 50), "experiment": name} for name in ("shifts", "change", "noise"))
 
 HYPOTHESES = (
     Hypothesis(
@@ -153,22 +185,79 @@ HYPOTHESES = (
         "Fine-tuning under a wrong rule is worse than plain fine-tuning, whatever the number of labels.",
         (_against(TUNED, "logic rules, wrong"),),
     ),
+    Hypothesis(
+        "kumar2022",
+        "Fine-tuning distorts features: on shifted images it does worse than the linear head it should improve.",
+        "On the four shifted test sets the linear head on frozen features beats plain fine-tuning.",
+        tuple(_against(SOURCE_HEAD, TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
+    ),
+    Hypothesis(
+        "kumar2022",
+        "LP-FT does better than fine-tuning on shifted images.",
+        "On the four shifted test sets LP-FT beats plain fine-tuning.",
+        tuple(_against("LP-FT", TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
+    ),
+    Hypothesis(
+        "nguyen2020",
+        "LEEP, read off a source classifier's outputs, ranks sources by the accuracy that transfer reaches.",
+        "Over the states of the CIFAR-10 network on its way, LEEP ranks the accuracy of the linear head.",
+        (Ranking("leep", (SOURCE_HEAD,), ("mnist", "digits")),),
+    ),
+    Hypothesis(
+        "you2021",
+        "LogME, read off features, ranks them by the accuracy that transfer reaches.",
+        "Over layers, states and sources LogME ranks the accuracy of the linear head, within each target.",
+        (Ranking("logme", SOURCE_HEADS, ("mnist", "digits", "cifar10-b")),),
+    ),
+    Hypothesis(
+        "kornblith2019better",
+        "Better ImageNet models transfer better.",
+        "States of the source network with a higher source accuracy give a higher accuracy on MNIST, frozen and "
+        "fine-tuned.",
+        tuple(Ranking("source accuracy", (arm,), ("mnist",)) for arm in (SOURCE_HEAD, TUNED)),
+    ),
+    Hypothesis(
+        "neyshabur2020",
+        "Fine-tuning changes upper layers more than lower ones.",
+        "After fine-tuning the CKA with the source falls from layer to layer.",
+        tuple(
+            _against(arm, arm, what=("cka", low), against=("cka", high), **_CHANGED)
+            for arm in (TUNED, "LP-FT")
+            for low, high in (("pool1", "pool2"), ("pool2", "conv3"))
+        ),
+    ),
+    Hypothesis(
+        "neyshabur2020",
+        "Networks that were fine-tuned from one source stay alike; networks from two random starts do not.",
+        "CKA of a fine-tuned network with its source exceeds that of two networks from scratch, in every layer.",
+        tuple(_against(TUNED, SCRATCH, what=("cka", layer), **_CHANGED) for layer in ("pool1", "pool2", "conv3")),
+    ),
+    Hypothesis(
+        "zhang2017",
+        "A network that can change all its weights fits wrong labels too.",
+        "With 30 % wrong labels the linear head beats fine-tuning, and both beat training from scratch.",
+        (
+            _against(SOURCE_HEAD, TUNED, label_noise=0.3, **_NOISY),
+            _against(SOURCE_HEAD, SCRATCH, label_noise=0.3, **_NOISY),
+            _against(TUNED, SCRATCH, label_noise=0.3, **_NOISY),
+        ),
+    ),
 )
 
 
 def compare(table, comparison):
-    """Compare two arms at each number of labels.
+    """Compare two arms at each number of labels, or rank by a score.
 
     Parameters
     ----------
     table : pandas.DataFrame
         As `records` returns it.
-    comparison : Comparison
+    comparison : Comparison or Ranking
 
     Returns
     -------
-    dict of int to measures.Interval
-        Labels per class to the paired difference in test accuracy, `better` − `worse`.
+    dict of int or str to measures.Interval
+        Labels per class to the paired difference, `better` − `worse`; or target to Kendall's τ of score and accuracy.
 
     Raises
     ------
@@ -179,20 +268,69 @@ def compare(table, comparison):
     -----
     Taught in: chapter 4.1 (Results).
     """
+    if isinstance(comparison, Ranking):
+        points = ranked(table, comparison)
+        return {target: kendall_interval(found.score, found.accuracy) for target, found in points.items()}
     rows = table[(table.experiment == comparison.experiment) & (table.target == comparison.pair[1])]
+    rows = rows[rows.label_noise == comparison.label_noise]
+    sides = (comparison.better, comparison.what), (comparison.worse, comparison.against or comparison.what)
     found = {}
     for labels in comparison.labels:
-        values = []
-        for arm in (comparison.better, comparison.worse):
-            mine = rows[(rows.arm == arm) & (rows.labels_per_class == labels)]
-            if arm not in SOURCELESS:
-                mine = mine[mine.source == comparison.pair[0]]
-            values.append(mine.drop_duplicates(["seed"]).set_index("seed").test_accuracy.dropna())
-        first, second = values
-        if len(first) < 2 or set(first.index) != set(second.index):
+        first, second = (
+            _by_seed(rows[rows.labels_per_class == labels], arm, comparison.pair[0], what) for arm, what in sides
+        )
+        if len(first) < 2 or not first.index.equals(second.index):
             raise ExperimentError(f"{comparison} at {labels} labels: runs are missing. `make records` computes them.")
-        found[labels] = paired_interval(first.sort_index(), second.sort_index())
+        found[labels] = paired_interval(first, second)
     return found
+
+
+def ranked(table, ranking):
+    """List the points of a ranking: for each target the scores and accuracies, averaged over the seeds.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+    ranking : Ranking
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        Target to ``score`` and ``accuracy``, indexed by source and arm.
+
+    Raises
+    ------
+    ExperimentError
+        If runs are missing.
+    """
+    rows = table[(table.experiment == "prediction") & table.arm.isin(ranking.arms) & table.test_accuracy.notna()]
+    if ranking.score == "source accuracy":
+        rows = rows[rows.source.str.partition("@")[0] == "cifar10"]
+        scores = rows.source.map(_source_accuracy)
+    else:
+        scores = rows.measures.map(lambda text: json.loads(text).get(ranking.score))
+    points = rows.assign(score=scores).groupby(["target", "source", "arm"])[["score", "test_accuracy"]].mean()
+    missing = set(ranking.targets) - set(points.index.get_level_values("target"))
+    if missing:
+        raise ExperimentError(f"{ranking}: no runs for {', '.join(missing)}. `make records` computes them.")
+    return {target: points.loc[target].rename(columns={"test_accuracy": "accuracy"}) for target in ranking.targets}
+
+
+def _source_accuracy(name):
+    """Return the validation accuracy on the source task that a state's card tells."""
+    name, _, epoch = name.partition("@")
+    card = json.loads((resources.files("tl_helpers") / "assets" / f"source_{name}.json").read_text(encoding="utf-8"))
+    wanted = int(epoch) if epoch else card["best_epoch"]
+    return next(row["validation_accuracy"][-1] for row in card["history"] if row["epoch"] == wanted)
+
+
+def _by_seed(rows, arm, source, what):
+    rows = rows[rows.arm == arm]
+    rows = (rows if arm in SOURCELESS else rows[rows.source == source]).drop_duplicates("seed").set_index("seed")
+    values = rows.test_accuracy
+    if what:
+        values = rows.measures.map(lambda text: json.loads(text)[what[0]][what[1]])
+    return values.dropna().sort_index()
 
 
 def judge(intervals):
