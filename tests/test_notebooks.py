@@ -52,6 +52,8 @@ def code_cell(source, text=None, count=None, tags=()):
         (code_cell("print(1)", "1\n" * 20, 1, [notebooks.COMPARED]), "longer than"),
         (code_cell("print(1)", "1\n"), "carries outputs"),
         (code_cell("print(1)", count=3), "carries outputs"),
+        (nbformat.v4.new_markdown_cell("It reaches 0.985."), "has 0.985 in prose"),
+        (nbformat.v4.new_markdown_cell("A cut of\n\n12.5 % fewer errors."), "has 12.5 % in prose"),
     ],
 )
 def test_the_check_sees_what_a_notebook_may_not_carry(cell, message, tmp_path):
@@ -105,3 +107,11 @@ def test_the_command_ends_with_an_error_only_if_something_is_wrong(tags, status,
     with pytest.raises(SystemExit) as stopped:
         notebooks.main()
     assert stopped.value.code is None if status is None else stopped.value.code.startswith(status)
+
+
+def test_prose_may_quote_papers_levels_symbols_and_code(tmp_path):
+    parts = "A 95 % interval.", "They report 28 % {footcite}`a2013`.", "| ε | 0.001 |", "`r=0.001`", "```\n0.985\n```"
+    prose = "\n\n".join(parts)
+    path = tmp_path / "some.ipynb"
+    notebooks.write(notebook_of(nbformat.v4.new_markdown_cell(prose)), path)
+    assert notebooks.violations(path) == []

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 from tl_helpers import plots
+from tl_helpers.measures import Interval
 
 PAIR = [("a", "b", True), ("a", "b", False), ("a", "b", False), ("a", "b", False)]
 SCORES = {"one": {1: [0.2, 0.4], 10: [0.7, 0.8]}, "two": {1: [0.3, 0.3], 10: [0.6, 0.9]}}
@@ -16,6 +18,12 @@ IMAGES = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
 RESPONSES = np.arange(3 * 4 * 4 * 3, dtype=np.float32).reshape(3, 4, 4, 3) ** np.array([1.0, 0.5, 2.0])
 POINTS = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
 SWEEP = {"one": {"first": [0.1, 0.2, 0.3], "second": [0.5]}, "two": {"second": [0.4, 0.6]}}
+GAINS = pd.DataFrame(
+    {
+        1: {"one": Interval(3.0, 1.0, 5.0, 9), "two": Interval(-2.0, -3.0, -1.0, 9)},
+        5: {"one": Interval(0.5, -1.0, 2.0, 9)},
+    }
+)
 FIGURES = {
     "image_grid": lambda: plots.image_grid(IMAGES, captions="abc"),
     "timeline": lambda: plots.timeline(
@@ -36,6 +44,7 @@ FIGURES = {
     "channel_responses": lambda: plots.channel_responses(IMAGES, {"layer": RESPONSES}, "abc", channels=2),
     "projections": lambda: plots.projections({"one": POINTS, "two": -POINTS}, np.array([0, 1, 1]), "xy"),
     "cut_sweep": lambda: plots.cut_sweep(SWEEP, ["first", "second"]),
+    "difference_map": lambda: plots.difference_map(GAINS, "labels"),
     "score_against_accuracy": lambda: plots.score_against_accuracy({"one": {"a": (0.1, 0.5)}}, "score"),
 }
 
@@ -323,3 +332,18 @@ def test_score_against_accuracy_keeps_names_apart():
     assert texts_of["b"].xyann[1] - texts_of["a"].xyann[1] == pytest.approx(0.05 * 0.4)
     assert texts_of["c"].xyann[1] == pytest.approx(0.9)
     assert texts_of["a"].xyann[0] > 0 > texts_of["d"].xyann[0]  # the second series on the other side
+
+
+def test_score_against_accuracy_leaves_names_out_where_there_is_no_room():
+    axis = plots.score_against_accuracy({"one": {"a": (0.1, 0.5), "b": (0.2, 0.6)}}, "score", named=False).axes[0]
+    assert not axis.texts
+    assert np.array_equal(axis.lines[0].get_xydata(), [[0.1, 0.5], [0.2, 0.6]])
+
+
+def test_difference_map_brackets_what_is_not_told_apart_and_leaves_gaps_empty():
+    axis = plots.difference_map(GAINS, "labels").axes[0]
+    found = {text.get_position(): text.get_text() for text in axis.texts}
+    assert found == {(0, 0): "+3.0", (0, 1): "-2.0", (1, 0): "(+0.5)"}
+    picture = axis.images[0]
+    assert picture.get_clim() == (-3, 3)  # zero is in the middle: the sign of a difference is its colour
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["one", "two"]

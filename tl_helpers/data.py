@@ -638,6 +638,27 @@ def _whole(name, value, least):
     return int(value)
 
 
+def sha256_of(dataset):
+    """Fingerprint images and labels, so that a record can say which ones it saw.
+
+    Parameters
+    ----------
+    dataset : Dataset
+
+    Returns
+    -------
+    str
+        SHA-256 over the images (uint8, three channels) and the labels (int64), in hexadecimal digits.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(dataset.images))
+    digest.update(np.ascontiguousarray(dataset.labels))
+    return digest.hexdigest()
+
+
 def with_label_noise(dataset, share, seed=0):
     """Replace some of the labels by another class, each of the others as likely: symmetric label noise.
 

@@ -913,8 +913,48 @@ def cut_sweep(arms, layers, xlabel="cut after", ylabel="test accuracy"):
 
 
 @styled
-def score_against_accuracy(points, xlabel, ylabel="test accuracy"):
-    """Set a score that needs no training against the accuracy that training reached: one named point each.
+def difference_map(table, xlabel, ylabel="", unit="points"):
+    """Map paired differences: blue above zero, orange below; in brackets where the interval includes zero.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame of measures.Interval
+        Index: rows, first on top. Columns: what stands below. A missing value (None or NaN) leaves its field empty.
+    xlabel, ylabel : str
+    unit : str
+        Of the means, for the colour bar.
+
+    Returns
+    -------
+    BookFigure
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    found = table.map(lambda each: getattr(each, "mean", np.nan)).to_numpy(float)
+    figure, axis = sheet(1.3 + 0.36 * len(table))
+    most = np.nanmax(np.abs(found))
+    picture = axis.imshow(found, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
+    for (row, column), mean in np.ndenumerate(found):
+        if np.isnan(mean):
+            continue
+        each = table.iat[row, column]
+        text = f"{mean:+.1f}" if each.low > 0 or each.high < 0 else f"({mean:+.1f})"
+        ink = "white" if abs(mean) > 0.62 * most else "#222222"
+        axis.text(column, row, text, ha="center", va="center", fontsize=9, color=ink)
+    axis.set_xticks(range(len(table.columns)), [str(name) for name in table.columns])
+    axis.set_yticks(range(len(table)), [str(name) for name in table.index])
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+    figure.colorbar(picture, ax=axis, label=unit, fraction=0.05, pad=0.02)
+    return figure
+
+
+@styled
+def score_against_accuracy(points, xlabel, ylabel="test accuracy", named=True):
+    """Set a score that needs no training against the accuracy that training reached: one point each, with its name.
 
     Names stand to the right of the points of the first series, to the left of those of the second, and so on.
 
@@ -923,6 +963,8 @@ def score_against_accuracy(points, xlabel, ylabel="test accuracy"):
     points : mapping of str to mapping of str to (float, float)
         Series to name to (score, accuracy).
     xlabel, ylabel : str
+    named : bool
+        Write the names; False for more points than have room for one.
 
     Returns
     -------
@@ -930,17 +972,19 @@ def score_against_accuracy(points, xlabel, ylabel="test accuracy"):
 
     Notes
     -----
-    Taught in: chapter 3.1 (Feature extraction).
+    Taught in: chapter 3.1 (Feature extraction) and chapter 4.1 (Results).
     """
     figure, axis = sheet(3.8)
     height = np.ptp([accuracy for named in points.values() for _, accuracy in named.values()])
     for side, (series, ink) in enumerate(inks(points).items()):
         axis.plot(*np.array(list(points[series].values())).T, ink.marker, color=ink.colour, label=series)
-        named = sorted(points[series].items(), key=lambda item: item[1][1])
-        heights = _spread([accuracy for _, (_, accuracy) in named], 0.05 * height)  # names do not overlap
+        if not named:
+            continue
+        known = sorted(points[series].items(), key=lambda item: item[1][1])
+        heights = _spread([accuracy for _, (_, accuracy) in known], 0.05 * height)  # names do not overlap
         look = {"fontsize": 9, "color": ink.colour, "va": "center", "ha": ("left", "right")[side % 2]}
         look["arrowprops"] = {"arrowstyle": "-", "color": ink.colour, "linewidth": 0.6}
-        for (name, place), level in zip(named, heights, strict=True):
+        for (name, place), level in zip(known, heights, strict=True):
             beside = (26, -26)[side % 2], level
             axis.annotate(name, place, xytext=beside, textcoords=("offset points", "data"), **look)
     axis.margins(x=0.2, y=0.08)

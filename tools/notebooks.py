@@ -24,6 +24,11 @@ COMPARED = "nbval-check-output"
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_TIMEOUT = 600  # seconds
 LONGEST_OUTPUT = 15  # lines; nobody compares more by eye
+# A share or a number with three decimals in prose, which code should have put there; and what may stand there: the
+# level of an interval, what a cited paper says, a table of symbols, code.
+TYPED = re.compile(r"\d+(?:\.\d+)?\s*(?:%|per cent)|\b\d\.\d{3,}\b")
+QUOTED = re.compile(r"95 % intervals?|at 95 %|^\|.*$|`[^`]*`|^[^\n]*\{(?:foot)?cite[^\n]*$", re.M)
+FENCED = re.compile(r"```.*?```|\$\$.*?\$\$", re.S)
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
@@ -91,6 +96,11 @@ def output_violations(cell):
     return found
 
 
+def typed_numbers(cell):
+    """List the measured numbers that somebody typed into prose."""
+    return TYPED.findall(QUOTED.sub("", FENCED.sub("", cell.source))) if cell.cell_type == "markdown" else []
+
+
 def violations(path):
     """Return one line for each thing that is wrong with a notebook."""
     text = path.read_text(encoding="utf-8")
@@ -106,6 +116,8 @@ def violations(path):
     for number, cell in enumerate(notebook.cells, start=1):
         if is_compared(cell):
             found += [f"cell {number} {message}" for message in output_violations(cell)]
+        if typed := typed_numbers(cell):
+            found.append(f"cell {number} has {', '.join(typed)} in prose: let a cell compute it and print Markdown")
     stored = text_of(notebook)
     strip(notebook)
     if text_of(notebook) != stored:

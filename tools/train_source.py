@@ -8,7 +8,6 @@ once, at the end. An interrupted run goes on at the epoch after the last complet
 
 import argparse
 import datetime
-import hashlib
 import json
 import os
 import platform
@@ -66,13 +65,6 @@ def arguments(words=None):
     if unknown := set(options.names) - set(RECIPES):
         parser.error(f"no recipe for {', '.join(sorted(unknown))}; there is one for {', '.join(RECIPES)}")
     return options
-
-
-def sha256_of(dataset):
-    """Fingerprint the images and labels that a training run has seen."""
-    digest = hashlib.sha256(np.ascontiguousarray(dataset.images))
-    digest.update(np.ascontiguousarray(dataset.labels))
-    return digest.hexdigest()
 
 
 def cpu_name():
@@ -154,7 +146,7 @@ def model_card(name, recipe, split, history, best, model):
         "data": {
             "provenance": split.train.provenance,
             "images": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
-            "sha256_of_training_images_and_labels": sha256_of(split.train),
+            "sha256_of_training_images_and_labels": data.sha256_of(split.train),
         },
         "parameters": model.count_params(),
         "test_accuracy": score.accuracy,

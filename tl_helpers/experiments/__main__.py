@@ -8,6 +8,7 @@ same command to go on. A run that fails has its error recorded; --retry-failed d
 Try:
   python -m tl_helpers.experiments --dry-run              list the missing runs and estimate their cost
   python -m tl_helpers.experiments tuning --jobs 2        two processes of one thread each
+  python -m tl_helpers.experiments --repeat 20            do 20 recorded runs again and compare
   python -m tl_helpers.experiments --dask tcp://host:8786 on the workers of a Dask cluster; records are written here
 """
 
@@ -20,6 +21,7 @@ import pandas as pd
 
 from tl_helpers.data import DataError
 from tl_helpers.experiments import COLUMNS, ExperimentError, estimate, expand, known, records, run
+from tl_helpers.experiments.card import TOLERANCE, repeat, write_card
 
 
 def main(arguments=None):
@@ -36,6 +38,7 @@ def main(arguments=None):
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, of one thread each if several")
     parser.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster (pip install dask distributed)")
     parser.add_argument("--memory", type=float, default=1.0, metavar="GB", help="activations kept by each process")
+    parser.add_argument("--repeat", type=int, metavar="N", help="add nothing; do N recorded runs again and compare")
     parser.add_argument("--retry-failed", action="store_true", help="do runs with a recorded error again")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.grids if name not in grids]
@@ -43,8 +46,12 @@ def main(arguments=None):
         parser.error(f"no grid is called {unknown[0]!r}; there are {', '.join(grids)}")
     how = {"jobs": options.jobs, "dask": options.dask, "memory": int(options.memory * 2**30)}
     try:
+        if options.repeat:
+            return _repeat(options, how)
         for name in options.grids or grids:
             _do(name, grids[name], options, how)
+        if not options.dry_run:
+            write_card(options.output)
     except KeyboardInterrupt:
         print(f"\nStopped. What is done stands in {options.output}; the same command goes on from there.")
         return 130
@@ -52,6 +59,14 @@ def main(arguments=None):
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _repeat(options, how):
+    table = repeat(records(options.output), options.repeat, **how)
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+    wrong = table[~(table.difference.abs() <= TOLERANCE)]
+    print(f"{len(table) - len(wrong)} of {len(table)} runs lie within {TOLERANCE} of their record.")
+    return 1 if len(wrong) else 0
 
 
 def _do(name, make, options, how):

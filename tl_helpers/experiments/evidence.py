@@ -7,9 +7,12 @@ Taught in: chapter 4.1 (Results).
 import itertools
 import json
 
+import pandas as pd
+
 from tl_helpers.experiments import worked_example
 from tl_helpers.experiments.grid import Grid
 from tl_helpers.experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen
+from tl_helpers.measures import paired_interval
 
 FAR, NEAR, DIGITS = ("cifar10", "mnist"), ("cifar10-a", "cifar10-b"), ("digits", "mnist")
 SMALL = ("cifar10", "digits")  # for readers without MNIST
@@ -74,6 +77,67 @@ SWEPT_AT = 10  # labels per class at which the sweep's rates are chosen
 def tuned_at(labels):
     """Return the number of labels whose choice serves: the nearest of `TUNED_AT` in ratio."""
     return min(TUNED_AT, key=lambda tuned: max(tuned / labels, labels / tuned))
+
+
+def rows_of(table, pair, experiment="reference"):
+    """Return the rows of a pair of tasks, with the baselines that need no source and stand under another pair.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it.
+    pair : (str, str)
+        Source and target.
+    experiment : str
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    rows = table[(table.experiment == experiment) & (table.target == pair[1])]
+    return rows[(rows.source == pair[0]) | rows.arm.isin(SOURCELESS)]
+
+
+def gains(table, pair, against="from scratch", experiment="reference"):
+    """Compare every arm of a pair with one of them, seed by seed, at each number of labels.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it.
+    pair : (str, str)
+        Source and target.
+    against : str
+        The arm to compare with.
+    experiment : str
+
+    Returns
+    -------
+    pandas.DataFrame of measures.Interval
+        Index: the other arms; columns: labels per class. In points of test accuracy, above 0 where the arm is ahead;
+        None where it was not run.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    values = rows_of(table, pair, experiment).pivot_table(
+        "test_accuracy", "seed", ["arm", "labels_per_class"], sort=False
+    )
+    arms = [arm for arm in values.columns.unique("arm") if arm != against]
+    counts = sorted(values.columns.unique("labels_per_class"))
+
+    def gain(arm, labels):
+        if (arm, labels) not in values or (against, labels) not in values:
+            return None
+        both = 100 * values[[(arm, labels), (against, labels)]].dropna()
+        return paired_interval(both.iloc[:, 0], both.iloc[:, 1])
+
+    return pd.DataFrame({int(n): {arm: gain(arm, n) for arm in arms} for n in counts})
 
 
 def choice(table=None):

@@ -9,7 +9,9 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 
-from tl_helpers.experiments.evidence import FAR, LABELS, NEAR, SOURCELESS, TUNED_AT
+import pandas as pd
+
+from tl_helpers.experiments.evidence import FAR, LABELS, NEAR, TUNED_AT, rows_of
 from tl_helpers.experiments.grid import ExperimentError
 from tl_helpers.measures import kendall_interval, paired_interval
 
@@ -271,13 +273,13 @@ def compare(table, comparison):
     if isinstance(comparison, Ranking):
         points = ranked(table, comparison)
         return {target: kendall_interval(found.score, found.accuracy) for target, found in points.items()}
-    rows = table[(table.experiment == comparison.experiment) & (table.target == comparison.pair[1])]
+    rows = rows_of(table, comparison.pair, comparison.experiment)
     rows = rows[rows.label_noise == comparison.label_noise]
     sides = (comparison.better, comparison.what), (comparison.worse, comparison.against or comparison.what)
     found = {}
     for labels in comparison.labels:
         first, second = (
-            _by_seed(rows[rows.labels_per_class == labels], arm, comparison.pair[0], what) for arm, what in sides
+            _by_seed(rows[(rows.labels_per_class == labels) & (rows.arm == arm)], what) for arm, what in sides
         )
         if len(first) < 2 or not first.index.equals(second.index):
             raise ExperimentError(f"{comparison} at {labels} labels: runs are missing. `make records` computes them.")
@@ -324,9 +326,8 @@ def _source_accuracy(name):
     return next(row["validation_accuracy"][-1] for row in card["history"] if row["epoch"] == wanted)
 
 
-def _by_seed(rows, arm, source, what):
-    rows = rows[rows.arm == arm]
-    rows = (rows if arm in SOURCELESS else rows[rows.source == source]).drop_duplicates("seed").set_index("seed")
+def _by_seed(rows, what):
+    rows = rows.set_index("seed")
     values = rows.test_accuracy
     if what:
         values = rows.measures.map(lambda text: json.loads(text)[what[0]][what[1]])
@@ -359,3 +360,49 @@ def judge(intervals):
     if above > len(intervals) / 2 and below == 0:
         return "agrees"
     return "agrees in part" if above else "does not show"
+
+
+def verdicts(table):
+    """Hold every hypothesis against the records.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a hypothesis: ``paper``, ``claim``, ``expected``, ``found`` (in words, with numbers) and ``verdict``, as
+        `judge` gives it.
+
+    Raises
+    ------
+    ExperimentError
+        If runs are missing.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    rows = []
+    for each in HYPOTHESES:
+        found = [interval for item in each.comparisons for interval in compare(table, item).values()]
+        first = each.comparisons[0]
+        kind = "rank" if isinstance(first, Ranking) else "cka" if "cka" in first.what else "accuracy"
+        told = _told(found, kind)
+        rows.append((each.paper, each.claim, each.expected, told, judge(found)))
+    return pd.DataFrame(rows, columns=["paper", "claim", "expected", "found", "verdict"])
+
+
+def _told(intervals, kind):
+    """Put intervals in words: each of them if they are few, else their range and how many are on which side of 0."""
+    if kind == "rank":
+        return "Kendall's τ " + "; ".join(f"{each.mean:+.2f} [{each.low:+.2f}, {each.high:+.2f}]" for each in intervals)
+    unit, factor, digits = ("", 1, 2) if kind == "cka" else (" points", 100, 1)
+    means = [factor * each.mean for each in intervals]
+    above, below = sum(each.low > 0 for each in intervals), sum(each.high < 0 for each in intervals)
+    return (
+        f"{min(means):+.{digits}f} to {max(means):+.{digits}f}{unit}: of {len(intervals)} intervals {above} above 0, "
+        f"{len(intervals) - above - below} with 0, {below} below"
+    )

@@ -54,7 +54,7 @@ def run(grids, path, *, jobs=1, dask=None, memory=MEMORY, retry_failed=False, pr
     runs, path = expand(grids), Path(path)
     with open_log(path, retry_failed) as log:
         missing = [run for run in runs if run.key not in log.keys]
-        results = spread(work or _work, batches(missing), jobs, dask, memory)
+        results = spread(work or do, batches(missing), jobs, dask, memory)
         bar = tqdm(total=len(missing), unit="run", disable=not progress, file=sys.stdout, ncols=88, smoothing=0.1)
         failed = 0
         with bar, contextlib.closing(results):
@@ -67,8 +67,9 @@ def run(grids, path, *, jobs=1, dask=None, memory=MEMORY, retry_failed=False, pr
     return table[table.key.isin({run.key for run in runs})].reset_index(drop=True)
 
 
-def _work(batch, memory, threads):
-    from tl_helpers.experiments import workbench  # in the process that does the runs: it loads TensorFlow
+def do(batch, memory, threads):
+    """Do one batch: `workbench.work`, with TensorFlow loaded in the process that computes."""
+    from tl_helpers.experiments import workbench
 
     return workbench.work(batch, memory, threads)
 

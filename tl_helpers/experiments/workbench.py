@@ -27,6 +27,7 @@ from tl_helpers.experiments.plan import MEMORY, POINTS, prefix_key, trains_toget
 
 TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
 OTHER_SEED = 1000  # added to a run's seed where a second network must differ from the first
+AT_ONCE = 1024  # images of a forward pass
 CKA_LAYERS = ("pool1", "pool2", "conv3")
 CKA_IMAGES = 2000  # more than a layer's activations in most cases; see `measures.linear_cka`
 _one_at_a_time = threading.Lock()  # a Dask worker has several threads; one workbench serves them in turn
@@ -164,7 +165,8 @@ class Activations:
         missing = np.unique(index[~self._known[index]])
         if len(missing):
             begin = time.perf_counter()
-            self._values[missing] = self._run(self._images[missing])
+            for rows in np.array_split(missing, -(-len(missing) // AT_ONCE)):  # no second copy of all of them
+                self._values[rows] = self._run(self._images[rows])
             self._known[missing] = True
             self.seconds += time.perf_counter() - begin
         return self._values[index]

@@ -1,0 +1,266 @@
+"""The reference experiments: what is compared, what is expected, how it is judged, what stands behind the records."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import toy_experiments as toy
+
+from tl_helpers import data, experiments, measures
+from tl_helpers.experiments import __main__ as command
+from tl_helpers.experiments import card, evidence, hypotheses, workbench
+from tl_helpers.measures import Interval
+
+TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return experiments.records()
+
+
+# --- Grids -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_arm_has_the_same_budget_of_trials():
+    table = pd.DataFrame([vars(run) for run in experiments.expand(evidence.choice())])
+    trials = table.groupby(["source", "target", "arm", "labels_per_class"]).size()
+    assert set(trials) == {4 * len(evidence.TRIED_ON)}
+    assert not table.test.any()
+    assert set(table.seed).isdisjoint(evidence.SEEDS)
+
+
+def test_all_numbers_of_labels_are_served_by_a_choice():
+    assert [evidence.tuned_at(n) for n in evidence.LABELS] == [2, 2, 10, 10, 10, 50, 50]
+
+
+def test_the_sweep_has_the_treatments_of_yosinski():
+    starts = {
+        name: (own["initialisation"], own["layers_copied"], own["layers_frozen"])
+        for name, own in evidence.SWEEP.items()
+    }
+    assert len(starts) == 15
+    assert starts["A2B, 2 frozen"] == (["source"], [2], [2])
+    assert starts["B2B, 0 frozen"] == (["target"], [2], [0])
+    assert starts["random3B, 3 frozen"] == (["random"], [3], [3])
+
+
+def test_arms_of_a_pair_are_reported_on_the_same_ten_seeds(shipped):
+    rows = shipped[shipped.experiment.isin(["reference", "sweep"])]
+    seeds = rows.groupby(["experiment", "source", "target", "arm", "labels_per_class"]).seed.agg(
+        lambda s: tuple(sorted(s))
+    )
+    assert set(seeds) == {evidence.SEEDS}
+
+
+def test_arms_differ_in_nothing_but_what_their_names_say(shipped):
+    rows = shipped[shipped.experiment == "reference"]
+    assert set(rows.steps) == {200}
+    assert set(rows.batch_size) == {32}
+    assert set(rows.label_noise) == {0.0}
+
+
+# --- New kinds of runs -----------------------------------------------------------------------------------------------
+
+
+def test_label_noise_and_measures_are_part_of_a_key_only_where_they_are_used():
+    (plain,) = experiments.Grid("x", seed=[0]).runs()
+    assert plain.key != replace(plain, label_noise=0.1).key != replace(plain, measures=("logme",)).key
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"measures": ["beauty"]}, "Unknown measure"),
+        ({"measures": ["logme"], "method": ["parameter transfer"]}, "kept features"),
+        ({"label_noise": 1.0}, "label_noise is a share"),
+    ],
+)
+def test_a_measure_or_a_noise_that_means_nothing_is_refused(axes, message):
+    with pytest.raises(experiments.ExperimentError, match=message):
+        experiments.Grid("x", **axes)
+
+
+def test_base_b_is_trained_on_the_labels_of_the_run_from_weights_of_its_own():
+    grid = experiments.Grid(
+        "toy", **TOY | {"seed": [0], "steps": 60}, method=["parameter transfer"], initialisation=["target"]
+    )
+    (run,) = grid.runs()
+    bench = workbench.Workbench()
+    base = bench.base(run)
+    split = data.few_shot(toy.digits(), 5, 0)
+    right = np.mean(base.predict(split.train.images, verbose=0).argmax(1) == split.train.labels)
+    assert right > 0.8  # it has learnt the labels of the run
+    assert bench.base(replace(run, layers_frozen=1, arm="other")) is base  # one base for all treatments of a seed
+    first = next(layer for layer in base.layers if layer.get_weights()).get_weights()[0]
+    assert not np.allclose(
+        first, bench.network(replace(run, initialisation="random")).get_layer("conv1").get_weights()[0]
+    )
+
+
+def test_frozen_layers_of_base_b_are_those_of_base_b():
+    axes = {"method": ["parameter transfer"], "layers_copied": [2], "layers_frozen": [2]}
+    grid = experiments.Grid("toy", **TOY | {"seed": [0]}, **axes, initialisation=["target"])
+    (run,) = grid.runs()
+    bench = workbench.Workbench()
+    wanted = bench.base(run).get_layer("conv3").get_weights()[0]
+    assert np.array_equal(bench.suffix(replace(run, layers_copied=3)).get_layer("conv3").get_weights()[0], wanted)
+    (row,) = workbench.work([run])
+    assert row["error"] == ""
+    assert 0 <= row["test_accuracy"] <= 1
+
+
+def test_a_teacher_can_be_made_of_labels_of_the_target():
+    settings = [{"teacher": 20, "weight": 0.5}]
+    grid = experiments.Grid("toy", **TOY | {"seed": [0]}, method=["distillation"], settings=settings)
+    (row,) = workbench.work(grid.runs())
+    assert row["error"] == ""
+    assert json.loads(row["settings"]) == {"teacher": 20, "weight": 0.5}
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_scores_of_features_are_recorded_for_single_runs_and_for_many(seeds):
+    grid = experiments.Grid("toy", **TOY | {"seed": range(seeds)}, layer=["pool2"], measures=["logme"])
+    rows = workbench.work(grid.runs())
+    from tl_helpers import models
+
+    for row in rows:
+        images = data.few_shot(toy.digits(), 5, row["seed"]).train
+        features = models.outputs(models.features_at(toy.source(), "pool2"), images.images)
+        wanted = measures.logme(features.reshape(len(features), -1), images.labels)
+        assert json.loads(row["measures"])["logme"] == pytest.approx(wanted, rel=1e-3)
+
+
+def test_shifts_and_alikeness_are_recorded():
+    grid = experiments.Grid(
+        "toy", **TOY | {"seed": [0]}, method=["parameter transfer", "from scratch"], measures=["shifts", "cka"]
+    )
+    for row in workbench.work(grid.runs()):
+        assert row["error"] == ""
+        found = json.loads(row["measures"])
+        assert set(found["shifts"]) == set(data.SHIFTS)
+        assert set(found["cka"]) == set(workbench.CKA_LAYERS)
+        assert all(0 <= value <= 1 for part in found.values() for value in part.values())
+
+
+def test_label_noise_reaches_the_training_labels_alone():
+    (run,) = experiments.Grid("toy", **TOY | {"seed": [0]}, label_noise=0.4).runs()
+    bench = workbench.Workbench()
+    noisy, clean = bench.split(run), bench.split(replace(run, label_noise=0.0))
+    assert np.mean(noisy.train.labels != clean.train.labels) == 0.4
+    assert np.array_equal(noisy.validation.labels, clean.validation.labels)
+    assert np.array_equal(noisy.test.labels, clean.test.labels)
+
+
+# --- Comparing and judging -------------------------------------------------------------------------------------------
+
+
+def rows(**arms):
+    """Make a table of records: arm to one test accuracy a seed, five labels per class."""
+    common = {
+        "experiment": "reference",
+        "source": "cifar10",
+        "target": "mnist",
+        "labels_per_class": 5,
+        "label_noise": 0.0,
+    }
+    found = [
+        common | {"arm": arm, "seed": s, "test_accuracy": v, "measures": "{}"}
+        for arm, vs in arms.items()
+        for s, v in enumerate(vs)
+    ]
+    return pd.DataFrame(found)
+
+
+def test_gains_are_paired_by_seed_and_in_points():
+    table = rows(a=[0.5, 0.7], b=[0.4, 0.6])
+    found = evidence.gains(table.sample(frac=1, random_state=0), evidence.FAR, against="b")
+    assert found.loc["a", 5].mean == pytest.approx(10)
+    assert found.loc["a", 5].low == pytest.approx(10)  # the seeds differ, the pairs do not
+
+
+def test_a_baseline_without_a_source_serves_the_other_pair_of_its_target():
+    table = rows(**{"from scratch": [0.5, 0.5], "LP-FT": [0.6, 0.7]})
+    table.loc[table.arm == "LP-FT", "source"] = "digits"
+    found = evidence.gains(table, evidence.DIGITS)
+    assert list(found.index) == ["LP-FT"]
+    assert found.loc["LP-FT", 5].mean == pytest.approx(15)
+    assert "LP-FT" not in set(evidence.rows_of(table, evidence.FAR).arm)
+
+
+def interval(low, high):
+    return Interval((low + high) / 2, low, high, 10)
+
+
+UP, OPEN, DOWN = interval(0.1, 0.2), interval(-0.1, 0.2), interval(-0.2, -0.1)
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ([UP, UP, OPEN], "agrees"),
+        ([UP, OPEN], "agrees in part"),
+        ([UP, UP, UP, DOWN], "agrees in part"),
+        ([UP, DOWN], "agrees in part"),
+        ([OPEN, OPEN], "does not show"),
+        ([OPEN, DOWN], "contradicts"),
+        ([UP, DOWN, DOWN], "contradicts"),
+    ],
+)
+def test_the_rule_of_judgement(found, verdict):
+    assert hypotheses.judge(found) == verdict
+
+
+def test_a_comparison_pairs_seeds_and_reads_measures():
+    table = rows(a=[0.5, 0.7], b=[0.4, 0.5])
+    table["measures"] = [f'{{"cka": {{"x": {value}}}}}' for value in (0.9, 0.8, 0.1, 0.2)]
+    where = {"labels": (5,)}
+    assert hypotheses.compare(table, hypotheses.Comparison("a", "b", **where))[5].mean == pytest.approx(0.15)
+    of = hypotheses.Comparison("a", "b", **where, what=("cka", "x"))
+    assert hypotheses.compare(table, of)[5].mean == pytest.approx(0.7)
+    with pytest.raises(experiments.ExperimentError, match="runs are missing"):
+        hypotheses.compare(table[table.seed + (table.arm == "b") < 2], hypotheses.Comparison("a", "b", **where))
+
+
+def test_every_hypothesis_can_be_judged_by_what_ships(shipped):
+    found = hypotheses.verdicts(shipped)
+    assert len(found) == len(hypotheses.HYPOTHESES)
+    assert set(found.verdict) <= {"agrees", "agrees in part", "does not show", "contradicts"}
+
+
+def test_every_paper_is_in_the_references(root):
+    known = (root / "references.bib").read_text(encoding="utf-8")
+    assert [h.paper for h in hypotheses.HYPOTHESES if f"{{{h.paper}," not in known] == []
+
+
+# --- The card --------------------------------------------------------------------------------------------------------
+
+
+def test_the_card_that_ships_is_that_of_the_records(root, shipped):
+    told = json.loads((root / "tl_helpers" / "assets" / "records.json").read_text(encoding="utf-8"))
+    now = card.card()
+    assert {key: told[key] for key in ("runs", "hours", "experiments", "machines", "schema")} == {
+        key: now[key] for key in ("runs", "hours", "experiments", "machines", "schema")
+    }
+    assert set(told["data"]) == {"mnist", "cifar10", "digits"}
+    assert {name: told["data"][name] for name in now["data"]} == now["data"]
+
+
+def test_records_and_curves_are_small(root):
+    assert (root / "tl_helpers" / "assets" / "records.csv").stat().st_size < 5_000_000
+
+
+def test_recorded_runs_can_be_repeated(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "a.csv"
+    table = experiments.run(experiments.Grid("toy", **TOY, labels_per_class=[1]), path, progress=False)
+    found = card.repeat(table, 2)
+    assert len(found) == 2
+    assert found.difference.abs().max() < card.TOLERANCE
+    other = card.repeat(table.assign(test_accuracy=table.test_accuracy - 0.5), 1)
+    assert other.difference.iloc[0] == pytest.approx(0.5, abs=card.TOLERANCE)
+    assert command.main(["--repeat", "1", "--output", str(path)]) == 0
+    assert "1 of 1 runs lie within" in capsys.readouterr().out
+    monkeypatch.setattr(command, "repeat", lambda *_, **__: other)
+    assert command.main(["--repeat", "1", "--output", str(path)]) == 1

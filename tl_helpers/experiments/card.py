@@ -1,0 +1,119 @@
+"""What stands behind a file of records: how many runs, on which data, machines and versions, and whether they repeat.
+
+Taught in: chapter 4.1 (Results).
+"""
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tl_helpers import data
+from tl_helpers.experiments.grid import Run
+from tl_helpers.experiments.log import SCHEMA_VERSION, records
+from tl_helpers.experiments.plan import MEMORY
+from tl_helpers.experiments.runner import do, spread
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
+TOLERANCE = 0.02  # of accuracy: another number of threads rounds otherwise, and training enlarges it
+
+
+def card(path=None):
+    """Sum up a file of records.
+
+    Parameters
+    ----------
+    path : path-like, optional
+        By default the file that ships with the package.
+
+    Returns
+    -------
+    dict
+        ``command``, ``schema``, ``runs``, ``hours`` (of training; scoring and starting come on top), ``dates``,
+        ``machines``, ``experiments`` (for each its runs, hours and seeds), ``versions`` (of the packages that are
+        installed now) and ``data`` (SHA-256 of images and labels of each target that is here).
+
+    Raises
+    ------
+    ExperimentError
+        As for `records`.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    table = records(path)
+    parts = {
+        name: {"runs": len(rows), "hours": _hours(rows), "seeds": sorted({int(seed) for seed in rows.seed})}
+        for name, rows in table.groupby("experiment", sort=False)
+    }
+    return {
+        "command": "make records",
+        "schema": SCHEMA_VERSION,
+        "runs": len(table),
+        "hours": _hours(table),
+        "dates": [table.date.min(), table.date.max()],
+        "machines": sorted(set(table.machine)),
+        "experiments": parts,
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        "data": {found.name: data.sha256_of(found) for found in _targets(table)},
+    }
+
+
+def write_card(path):
+    """Write the card of a file of records beside it, atomically: ``records.csv`` has ``records.json``."""
+    path = Path(path).with_suffix(".json")
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(card(path.with_suffix(".csv")), indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):
+    """Do some recorded runs again and set the new accuracies beside the old ones.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it.
+    count : int
+        So many rows, drawn by `seed` from those without an error.
+    seed : int
+    jobs, dask, memory
+        As for `runner.run`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``experiment``, ``target``, ``arm``, ``labels_per_class``, ``seed``, ``recorded``, ``again`` and ``difference``:
+        test accuracy, or validation accuracy where the test set was not scored.
+
+    Notes
+    -----
+    A difference above `TOLERANCE` says that the records do not come from this code. Taught in: chapter 4.1 (Results).
+    """
+    sound = table[table.error == ""]
+    drawn = sound.iloc[np.random.default_rng(seed).choice(len(sound), min(count, len(sound)), replace=False)]
+    runs = {Run.of(row).key: row for _, row in drawn.iterrows()}
+    tasks = [(Run.of(row),) for row in runs.values()]
+    found = []
+    for (new,) in spread(do, tasks, jobs, dask, memory):
+        old = runs[new["key"]]
+        name = "validation_accuracy" if pd.isna(old.test_accuracy) else "test_accuracy"
+        told = old[["experiment", "target", "arm", "labels_per_class", "seed"]].to_dict()
+        values = {"recorded": old[name], "again": np.nan if new["error"] else new[name]}
+        found.append(told | values | {"difference": values["again"] - values["recorded"]})
+    return pd.DataFrame(found)
+
+
+def _targets(table):
+    """Load the data sets of the runs' targets, as far as they are here."""
+    names = {target.partition("-")[0] for target in table.target}
+    found = [data.load(name, required=False) for name in sorted(names & set(data.KNOWN))]
+    return [dataset for dataset in (*found, data.digits()) if dataset is not None and dataset.name in names]
+
+
+def _hours(rows):
+    return round(float(rows.seconds.sum()) / 3600, 2)
