@@ -59,6 +59,7 @@ COMPARED = (
     (DIGITS, CONSTRAINED, (5,)),
     (SMALL, MAIN | CONSTRAINED, (5,)),
 )
+ORDER = list(COMPARED[0][1])  # of rows in tables
 # Yosinski et al.: n layers copied from A or from B, frozen or (+) trained on; B is trained on the run's own labels.
 STARTS = {"A": "source", "B": "target", "random": "random"}
 SWEEP = {
@@ -128,7 +129,8 @@ def gains(table, pair, against="from scratch", experiment="reference"):
     values = rows_of(table, pair, experiment).pivot_table(
         "test_accuracy", "seed", ["arm", "labels_per_class"], sort=False
     )
-    arms = [arm for arm in values.columns.unique("arm") if arm != against]
+    ran = [arm for arm in values.columns.unique("arm") if arm != against]
+    arms = sorted(ran, key=lambda arm: ORDER.index(arm) if arm in ORDER else len(ORDER))
     counts = sorted(values.columns.unique("labels_per_class"))
 
     def gain(arm, labels):
