@@ -227,7 +227,16 @@ def test_a_comparison_pairs_seeds_and_reads_measures():
 def test_every_hypothesis_can_be_judged_by_what_ships(shipped):
     found = hypotheses.verdicts(shipped)
     assert len(found) == len(hypotheses.HYPOTHESES)
-    assert set(found.verdict) <= {"agrees", "agrees in part", "does not show", "contradicts"}
+    assert set(found.verdict) <= {"agrees", "agrees in part", "does not show", "contradicts", "not run"}
+    run = {"reference", "sweep"}  # complete, so these are judged
+    for each, verdict in zip(hypotheses.HYPOTHESES, found.verdict, strict=True):
+        if {getattr(item, "experiment", "") for item in each.comparisons} <= run:
+            assert verdict != "not run"
+
+
+def test_what_was_not_run_is_not_judged():
+    table = rows(**{"a": [0.5, 0.7]})
+    assert set(hypotheses.verdicts(table.assign(experiment="other")).verdict) == {"not run"}
 
 
 def test_every_paper_is_in_the_references(root):

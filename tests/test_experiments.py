@@ -55,7 +55,8 @@ def test_records_are_tidy_and_complete(shipped):
 
 
 def test_nothing_is_missing_in_the_records_that_ship(shipped):
-    for make in experiments.known().values():
+    for name in ("tuning", "report", "choice", "reference", "sweep-choice", "sweep"):
+        make = experiments.known()[name]
         assert {run.key for run in experiments.expand(make(shipped))} <= set(shipped.key)
 
 

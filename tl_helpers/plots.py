@@ -476,7 +476,8 @@ def label_efficiency(arms, ylabel="test accuracy", chance=None):
     -----
     Taught in: chapter 1 (Background).
     """
-    figure, axis = sheet(3.4)
+    many = len(arms) > 3  # more names than an empty corner holds
+    figure, axis = sheet(4.2 if many else 3.4)
     for name, ink in inks(arms).items():
         counts = sorted(arms[name])
         means, halves = np.transpose([mean_interval(arms[name][count]) for count in counts])
@@ -492,7 +493,10 @@ def label_efficiency(arms, ylabel="test accuracy", chance=None):
     axis.set(xscale="log", xlabel="labels per class", ylabel=ylabel)
     axis.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axis.set_xticks([], minor=True)
-    axis.legend(loc="upper left")
+    if many:
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    else:
+        axis.legend(loc="upper left")
     return figure
 
 
@@ -914,7 +918,7 @@ def cut_sweep(arms, layers, xlabel="cut after", ylabel="test accuracy"):
 
 @styled
 def difference_map(table, xlabel, ylabel="", unit="points"):
-    """Map paired differences: blue above zero, orange below; in brackets where the interval includes zero.
+    """Map paired differences: violet above zero, orange below; in brackets where the interval includes zero.
 
     Parameters
     ----------

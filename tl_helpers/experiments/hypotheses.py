@@ -362,6 +362,13 @@ def judge(intervals):
     return "agrees in part" if above else "does not show"
 
 
+def was_run(table, comparison):
+    """Tell whether there are any runs for a comparison; `compare` then says what is missing among them."""
+    if isinstance(comparison, Ranking):
+        return bool((table.experiment == "prediction").any())
+    return len(rows_of(table, comparison.pair, comparison.experiment)) > 0
+
+
 def verdicts(table):
     """Hold every hypothesis against the records.
 
@@ -374,12 +381,7 @@ def verdicts(table):
     -------
     pandas.DataFrame
         One row a hypothesis: ``paper``, ``claim``, ``expected``, ``found`` (in words, with numbers) and ``verdict``, as
-        `judge` gives it.
-
-    Raises
-    ------
-    ExperimentError
-        If runs are missing.
+        `judge` gives it. Comparisons without runs are left out, and ``found`` says so; *not run* if it is all of them.
 
     Notes
     -----
@@ -387,10 +389,16 @@ def verdicts(table):
     """
     rows = []
     for each in HYPOTHESES:
-        found = [interval for item in each.comparisons for interval in compare(table, item).values()]
+        ran = [item for item in each.comparisons if was_run(table, item)]
+        if not ran:
+            rows.append((each.paper, each.claim, each.expected, "", "not run"))
+            continue
+        found = [interval for item in ran for interval in compare(table, item).values()]
         first = each.comparisons[0]
         kind = "rank" if isinstance(first, Ranking) else "cka" if "cka" in first.what else "accuracy"
         told = _told(found, kind)
+        if len(ran) < len(each.comparisons):
+            told += f"; {len(each.comparisons) - len(ran)} of {len(each.comparisons)} comparisons not run"
         rows.append((each.paper, each.claim, each.expected, told, judge(found)))
     return pd.DataFrame(rows, columns=["paper", "claim", "expected", "found", "verdict"])
 
