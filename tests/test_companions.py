@@ -171,7 +171,7 @@ def test_every_symbol_of_the_notation_is_used_on_the_pages_that_its_row_names():
     missing, found = [], rows(page("notation"), r"\$")
     assert len(found) > 40
     for symbols, _, _, where, _ in found:
-        for chapter in re.findall(r"\{doc\}`(\w+)`", where):
+        for chapter in re.findall(r"\{doc\}`[\d.]+ <(\w+)>`", where):
             used = formulas(prose(notebooks.ROOT / "chapters" / f"{chapter}.ipynb"))
             for symbol in FORMULA.findall(symbols):
                 letters = plain(symbol[1])
