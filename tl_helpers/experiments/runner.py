@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import joblib
+from joblib.externals.loky import process_executor
 from tqdm import tqdm
 
 from tl_helpers.experiments.grid import ExperimentError, expand
@@ -102,10 +103,16 @@ def spread(call, tasks, jobs=1, dask=None, memory=MEMORY):
     with contextlib.ExitStack() as stack:
         if dask is not None:
             stack.enter_context(_cluster(dask))
-            stack.enter_context(joblib.parallel_config("dask"))
+        how = {"backend": "loky", "initializer": _keep_worker} if dask is None else {"backend": "dask"}
+        stack.enter_context(joblib.parallel_config(**how))
         parallel = joblib.Parallel(n_jobs=jobs if dask is None else -1, return_as="generator_unordered")
         threads = 1 if dask is None else None  # a cluster's workers have the threads that its owner gave them
         yield from parallel(joblib.delayed(call)(task, memory, threads) for task in tasks)
+
+
+def _keep_worker():
+    """Let a process keep its activations: loky renews one that grew by 300 MB, and TensorFlow has to load again."""
+    process_executor._MAX_MEMORY_LEAK_SIZE = float("inf")  # `memory` bounds what a process keeps
 
 
 def _cluster(address):
