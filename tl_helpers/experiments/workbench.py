@@ -27,7 +27,6 @@ from tl_helpers.experiments.plan import MEMORY, POINTS, prefix_key, trains_toget
 
 TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
 OTHER_SEED = 1000  # added to a run's seed where a second network must differ from the first
-AT_ONCE = 1024  # images of a forward pass
 CKA_LAYERS = ("pool1", "pool2", "conv3")
 CKA_IMAGES = 2000  # more than a layer's activations in most cases; see `measures.linear_cka`
 _one_at_a_time = threading.Lock()  # a Dask worker has several threads; one workbench serves them in turn
@@ -151,25 +150,35 @@ class Activations:
 
     def __init__(self, network, images):
         self._run, self._images = models.compiled(network), images
-        self._values = np.empty((len(images), *network.outputs[0].shape[1:]), "float32")  # pages are taken when written
-        self._known = np.zeros(len(images), bool)
+        self._shape = network.outputs[0].shape[1:]
+        self._blocks, self._count = (
+            [],
+            0,
+        )  # what was computed at a time; few scattered rows take no more than their size
+        self._place = np.full(len(images), -1)  # where a row stands in the blocks, one after the other
         self.seconds = 0.0
 
     @property
     def nbytes(self):
         """Bytes of what was computed so far."""
-        return int(self._known.sum()) * self._values[:1].nbytes
+        return sum(block.nbytes for block in self._blocks)
 
     def rows(self, index):
         """Return the activations of some rows, shape (len(index), ...); those that are missing are computed."""
-        missing = np.unique(index[~self._known[index]])
+        missing = np.unique(index[self._place[index] < 0])
         if len(missing):
             begin = time.perf_counter()
-            for rows in np.array_split(missing, -(-len(missing) // AT_ONCE)):  # no second copy of all of them
-                self._values[rows] = self._run(self._images[rows])
-            self._known[missing] = True
+            self._blocks.append(self._run(self._images[missing]))
+            self._place[missing] = self._count + np.arange(len(missing))
+            self._count += len(missing)
             self.seconds += time.perf_counter() - begin
-        return self._values[index]
+        places, begin = self._place[index], 0
+        found = np.empty((len(index), *self._shape), "float32")
+        for block in self._blocks:
+            here = (places >= begin) & (places < begin + len(block))
+            found[here] = block[places[here] - begin]
+            begin += len(block)
+        return found
 
 
 def work(runs, memory=MEMORY, threads=None):
