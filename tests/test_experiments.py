@@ -27,6 +27,7 @@ GRIDS = [
     ),
 ]
 SAME = ["validation_accuracy", "test_accuracy"]
+VERSION = f"# schema {log.SCHEMA_VERSION}"
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +106,14 @@ def test_the_budget_is_that_of_the_split():
 
 # --- Choosing learning rates -----------------------------------------------------------------------------------------
 
-ROW = {"experiment": "tuning", "source": "cifar10", "target": "mnist", "arm": "a", "labels_per_class": 5}
+ROW = {
+    "experiment": "tuning",
+    "source": "cifar10",
+    "target": "mnist",
+    "arm": "a",
+    "labels_per_class": 5,
+    "settings": "{}",
+}
 
 
 def table(**columns):
@@ -267,12 +275,12 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path_factory, data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("# schema 2", "# schema 1"), "expected '# schema 2' in line 1, found '# schema 1'"),
+        (lambda text: text.replace(VERSION, "# schema 1"), f"expected '{VERSION}' in line 1, found '# schema 1'"),
         (lambda text: text.replace(",seed,", ",sead,"), "other columns"),
         (lambda text: text + "tuning,1,2\n", "line 9 is damaged"),
         (lambda text: text + text.splitlines()[-1] + "\n", "1 runs stand there twice"),
         (lambda text: text[:-30], "has no end"),
-        (lambda text: "\ufeff" + text, "expected '# schema 2'"),
+        (lambda text: "\ufeff" + text, f"expected '{VERSION}'"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path, change, message):
