@@ -487,6 +487,17 @@ def test_activations_are_computed_once_and_bounded():
     assert len(desk._activations) <= 2
 
 
+@pytest.mark.parametrize("orders", [[[3, 1], [1, 4, 0], [4, 4, 3]], [range(9, -1, -1), [2, 2]]])
+def test_activations_come_in_the_order_asked_for_and_take_no_more_than_their_size(orders):
+    images = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), "uint8")
+    network = models.features_at(models.source_cnn(), "pool1")
+    wanted, store, seen = models.outputs(network, images), workbench.Activations(network, images), set()
+    for order in orders:
+        np.testing.assert_allclose(store.rows(np.array(order)), wanted[np.array(order)], rtol=1e-5, atol=1e-5)
+        seen |= set(order)
+        assert store.nbytes == len(seen) * wanted[:1].nbytes
+
+
 # --- What it will cost -----------------------------------------------------------------------------------------------
 
 
