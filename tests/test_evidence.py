@@ -10,7 +10,7 @@ import toy_experiments as toy
 
 from tl_helpers import data, experiments, measures
 from tl_helpers.experiments import __main__ as command
-from tl_helpers.experiments import card, evidence, hypotheses, workbench
+from tl_helpers.experiments import card, evidence, hypotheses, plan, workbench
 from tl_helpers.measures import Interval
 
 TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
@@ -98,6 +98,19 @@ def test_base_b_is_trained_on_the_labels_of_the_run_from_weights_of_its_own():
     assert not np.allclose(
         first, bench.network(replace(run, initialisation="random")).get_layer("conv1").get_weights()[0]
     )
+
+
+def test_each_rate_of_base_b_has_its_own_activations():
+    axes = {"initialisation": ["target"], "learning_rate": [1e-3, 1e-2]}
+    own = experiments.Grid("toy", **TOY, **axes).runs()
+    shared = experiments.Grid("toy", **TOY, **axes, settings=[{"base_rate": 1e-3}]).runs()
+    assert len({plan.prefix_key(run) for run in own}) == 4  # two seeds, two rates
+    assert len({plan.prefix_key(run) for run in shared}) == 2
+    assert not any(map(plan.trains_together, own))
+    assert all(map(plan.trains_together, shared))
+    rows = {row["key"]: row for batch in plan.batches(shared) for row in workbench.work(batch)}
+    alone = {row["key"]: row for run in shared for row in workbench.work([run])}
+    assert all(rows[key]["test_accuracy"] == pytest.approx(alone[key]["test_accuracy"], abs=0.01) for key in rows)
 
 
 def test_frozen_layers_of_base_b_are_those_of_base_b():
@@ -273,3 +286,15 @@ def test_recorded_runs_can_be_repeated(tmp_path, capsys, monkeypatch):
     assert "1 of 1 runs lie within" in capsys.readouterr().out
     monkeypatch.setattr(command, "repeat", lambda *_, **__: other)
     assert command.main(["--repeat", "1", "--output", str(path)]) == 1
+    with pytest.raises(SystemExit):
+        command.main(["--repeat", "0", "--output", str(path)])
+
+
+@pytest.mark.parametrize(("name", "beside"), [("runs.txt", "runs.json"), ("runs.json", "runs.json.card.json")])
+def test_a_card_stands_beside_its_records_whatever_their_name(tmp_path, name, beside):
+    grid = experiments.Grid("toy", **TOY, labels_per_class=[1])
+    experiments.run(grid, tmp_path / name, progress=False, work=toy.quick_work)
+    before = (tmp_path / name).read_bytes()
+    card.write_card(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == before
+    assert json.loads((tmp_path / beside).read_text(encoding="utf-8"))["runs"] == 2

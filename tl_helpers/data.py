@@ -682,8 +682,8 @@ def with_label_noise(dataset, share, seed=0):
 
     References
     ----------
-    Patrini et al. (2017), Making deep neural networks robust to label noise, section 4 (symmetric noise). Taught in:
-    chapter 4.1 (Results).
+    Patrini et al. (2017), Making deep neural networks robust to label noise, section 4 (symmetric noise). Taught in: no
+    chapter (the grid ``noise`` of the experiments trains on it).
     """
     if not 0 <= share < 1:
         raise _wrong("share from 0 to below 1", repr(share), "0.1 replaces one label in ten.")
@@ -719,7 +719,7 @@ def shifted(dataset, kind):
 
     Notes
     -----
-    Taught in: chapter 3.2 (Parameter transfer) and chapter 4.1 (Results).
+    Taught in: chapter 3.2 (Parameter transfer). The grid ``shifts`` of the experiments scores on all four.
     """
     if kind not in SHIFTS:
         raise _wrong(f"a shift of {', '.join(SHIFTS)}", repr(kind), "Choose one of them.")

@@ -979,7 +979,7 @@ def score_against_accuracy(points, xlabel, ylabel="test accuracy", named=True):
     Taught in: chapter 3.1 (Feature extraction) and chapter 4.1 (Results).
     """
     figure, axis = sheet(3.8)
-    height = np.ptp([accuracy for named in points.values() for _, accuracy in named.values()])
+    height = np.ptp([accuracy for series in points.values() for _, accuracy in series.values()])
     for side, (series, ink) in enumerate(inks(points).items()):
         axis.plot(*np.array(list(points[series].values())).T, ink.marker, color=ink.colour, label=series)
         if not named:

@@ -4,19 +4,8 @@
 only doing a run does. Taught in: chapter 4 (Worked example).
 """
 
+from tl_helpers.experiments import evidence
 from tl_helpers.experiments.cost import estimate
-from tl_helpers.experiments.evidence import (
-    change,
-    choice,
-    near_sweep,
-    near_sweep_choice,
-    noise,
-    prediction,
-    reference,
-    shifts,
-    sweep,
-    sweep_choice,
-)
 from tl_helpers.experiments.grid import ExperimentError, Grid, Run, expand
 from tl_helpers.experiments.log import COLUMNS, SCHEMA_VERSION, history, records
 from tl_helpers.experiments.runner import run
@@ -63,19 +52,19 @@ def known():
 
     Notes
     -----
-    Taught in: chapter 3 (The three methods) and chapter 4 (Worked example).
+    Taught in: chapter 4 (Worked example) and chapter 4.1 (Results).
     """
     return {
         "tuning": tuning,
         "report": report,
-        "choice": choice,
-        "reference": reference,
-        "sweep-choice": sweep_choice,
-        "sweep": sweep,
-        "near-sweep-choice": near_sweep_choice,
-        "near-sweep": near_sweep,
-        "prediction": prediction,
-        "change": change,
-        "shifts": shifts,
-        "noise": noise,
+        "choice": evidence.choice,
+        "reference": evidence.reference,
+        "sweep-choice": evidence.sweep_choice,
+        "sweep": evidence.sweep,
+        "near-sweep-choice": evidence.near_sweep_choice,
+        "near-sweep": evidence.near_sweep,
+        "prediction": evidence.prediction,
+        "change": evidence.change,
+        "shifts": evidence.shifts,
+        "noise": evidence.noise,
     }

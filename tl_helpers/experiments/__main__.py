@@ -44,6 +44,8 @@ def main(arguments=None):
     unknown = [name for name in options.grids if name not in grids]
     if unknown:
         parser.error(f"no grid is called {unknown[0]!r}; there are {', '.join(grids)}")
+    if options.repeat is not None and options.repeat < 1:
+        parser.error(f"--repeat does at least one run again; found {options.repeat}")
     how = {"jobs": options.jobs, "dask": options.dask, "memory": int(options.memory * 2**30)}
     try:
         if options.repeat:

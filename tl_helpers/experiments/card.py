@@ -65,10 +65,11 @@ def card(path=None):
 
 def write_card(path):
     """Write the card of a file of records beside it, atomically: ``records.csv`` has ``records.json``."""
-    path = Path(path).with_suffix(".json")
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(card(path.with_suffix(".csv")), indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    path = Path(path)
+    target = path.with_suffix(".json") if path.suffix != ".json" else path.with_name(f"{path.name}.card.json")
+    part = target.with_name(f".{target.name}.part")
+    part.write_text(json.dumps(card(path), indent=1) + "\n", encoding="utf-8")
+    part.replace(target)
 
 
 def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):
@@ -96,11 +97,11 @@ def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):
     """
     sound = table[table.error == ""]
     drawn = sound.iloc[np.random.default_rng(seed).choice(len(sound), min(count, len(sound)), replace=False)]
-    runs = {Run.of(row).key: row for _, row in drawn.iterrows()}
-    tasks = [(Run.of(row),) for row in runs.values()]
+    runs = [Run.of(row) for _, row in drawn.iterrows()]
+    rows = {run.key: row for run, (_, row) in zip(runs, drawn.iterrows(), strict=True)}
     found = []
-    for (new,) in spread(do, tasks, jobs, dask, memory):
-        old = runs[new["key"]]
+    for (new,) in spread(do, [(run,) for run in runs], jobs, dask, memory):
+        old = rows[new["key"]]
         name = "validation_accuracy" if pd.isna(old.test_accuracy) else "test_accuracy"
         told = old[["experiment", "target", "arm", "labels_per_class", "seed"]].to_dict()
         values = {"recorded": old[name], "again": np.nan if new["error"] else new[name]}

@@ -88,10 +88,6 @@ class Hypothesis:
     comparisons: tuple
 
 
-def _against(better, worse, **where):
-    return Comparison(better, worse, **where)
-
-
 SOURCE_HEAD, RANDOM_HEAD = "linear head, source features", "linear head, random features"
 TUNED, SCRATCH, PIXELS = "fine-tuned from the source", "from scratch", "logistic regression on pixels"
 SOURCE_HEADS = (SOURCE_HEAD, *(f"linear head on {layer}, source features" for layer in ("pool1", "pool2", "dense")))
@@ -105,14 +101,14 @@ HYPOTHESES = (
         "Features of a trained network with a linear classifier are a baseline that is hard to beat.",
         "A linear head on the source's features beats one on pixels and one on an untrained network's features, far "
         "and near.",
-        tuple(_against(SOURCE_HEAD, other, pair=pair) for pair in (FAR, NEAR) for other in (PIXELS, RANDOM_HEAD)),
+        tuple(Comparison(SOURCE_HEAD, other, pair=pair) for pair in (FAR, NEAR) for other in (PIXELS, RANDOM_HEAD)),
     ),
     Hypothesis(
         "yosinski2014",
         "Transferred layers that are fine-tuned generalise better than those trained on the target alone.",
         "Copied from A and fine-tuned (AnB+) beats copied from B and fine-tuned (BnB+), for every n.",
         tuple(
-            _against(f"A{n}B, 0 frozen", f"B{n}B, 0 frozen", pair=pair, **_SWEPT)
+            Comparison(f"A{n}B, 0 frozen", f"B{n}B, 0 frozen", pair=pair, **_SWEPT)
             for pair in (FAR, NEAR)
             for n in (1, 2, 3)
         ),
@@ -121,14 +117,14 @@ HYPOTHESES = (
         "yosinski2014",
         "The more layers are copied and frozen, the more accuracy is lost: upper layers are specific to their task.",
         "On the far pair one frozen layer (A1B) does better than three (A3B).",
-        (_against("A1B, 1 frozen", "A3B, 3 frozen", **_SWEPT),),
+        (Comparison("A1B, 1 frozen", "A3B, 3 frozen", **_SWEPT),),
     ),
     Hypothesis(
         "yosinski2014",
         "Layers co-adapt: cut apart and frozen, a network's own lower layers (BnB) do worse than trained on (BnB+).",
         "BnB+ beats BnB for n = 1 and n = 2.",
         tuple(
-            _against(f"B{n}B, 0 frozen", f"B{n}B, {n} frozen", pair=pair, **_SWEPT)
+            Comparison(f"B{n}B, 0 frozen", f"B{n}B, {n} frozen", pair=pair, **_SWEPT)
             for pair in (FAR, NEAR)
             for n in (1, 2)
         ),
@@ -138,7 +134,7 @@ HYPOTHESES = (
         "Frozen random layers are worse than frozen layers of even a distant task.",
         "AnB with all n frozen beats n frozen random layers, for every n.",
         tuple(
-            _against(f"A{n}B, {n} frozen", f"random{n}B, {n} frozen", pair=pair, **_SWEPT)
+            Comparison(f"A{n}B, {n} frozen", f"random{n}B, {n} frozen", pair=pair, **_SWEPT)
             for pair in (FAR, NEAR)
             for n in (1, 2, 3)
         ),
@@ -148,56 +144,56 @@ HYPOTHESES = (
         "A source that is far from the target can hurt: the negative-transfer gap.",
         "Near, fine-tuning has no such gap at any number of labels; far, one label per class is where we look for it, "
         "without a forecast of its sign. Tested here: fine-tuning beats training from scratch near.",
-        (_against(TUNED, SCRATCH, pair=NEAR),),
+        (Comparison(TUNED, SCRATCH, pair=NEAR),),
     ),
     Hypothesis(
         "kumar2022",
         "A head that is trained before the rest (LP-FT) keeps features from being distorted.",
         "LP-FT is at least not worse in distribution; tested here: it beats plain fine-tuning at 1 to 10 labels, far "
         "and near. Its claim for shifted images has experiments of its own.",
-        tuple(_against("LP-FT", TUNED, pair=pair, labels=FEW) for pair in (FAR, NEAR)),
+        tuple(Comparison("LP-FT", TUNED, pair=pair, labels=FEW) for pair in (FAR, NEAR)),
     ),
     Hypothesis(
         "hinton2015",
         "Soft targets of a teacher carry more information for each image than labels do.",
         "With a teacher that had 50 labels per class, distillation beats fine-tuning at 1 to 10 labels.",
-        (_against("distillation", TUNED, labels=FEW),),
+        (Comparison("distillation", TUNED, labels=FEW),),
     ),
     Hypothesis(
         "li2018",
         "Pulling the weights towards the source's (L2-SP) beats plain fine-tuning when labels are few.",
         "L2-SP beats plain fine-tuning at 1 to 10 labels.",
-        (_against("L2-SP", TUNED, labels=FEW),),
+        (Comparison("L2-SP", TUNED, labels=FEW),),
     ),
     Hypothesis(
         "zagoruyko2017",
         "Imitating the attention maps of the source beats plain fine-tuning.",
         "Attention transfer beats plain fine-tuning at 1 to 10 labels.",
-        (_against("attention transfer", TUNED, labels=FEW),),
+        (Comparison("attention transfer", TUNED, labels=FEW),),
     ),
     Hypothesis(
         "hu2016",
         "Training under logic rules beats training without.",
         "Fine-tuning under the loop rules beats plain fine-tuning at 1 to 10 labels.",
-        (_against("logic rules", TUNED, labels=FEW),),
+        (Comparison("logic rules", TUNED, labels=FEW),),
     ),
     Hypothesis(
         "hu2016",
         "A rule is only as good as its truth.",
         "Fine-tuning under a wrong rule is worse than plain fine-tuning, whatever the number of labels.",
-        (_against(TUNED, "logic rules, wrong"),),
+        (Comparison(TUNED, "logic rules, wrong"),),
     ),
     Hypothesis(
         "kumar2022",
         "Fine-tuning distorts features: on shifted images it does worse than the linear head it should improve.",
         "On the four shifted test sets the linear head on frozen features beats plain fine-tuning.",
-        tuple(_against(SOURCE_HEAD, TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
+        tuple(Comparison(SOURCE_HEAD, TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
     ),
     Hypothesis(
         "kumar2022",
         "LP-FT does better than fine-tuning on shifted images.",
         "On the four shifted test sets LP-FT beats plain fine-tuning.",
-        tuple(_against("LP-FT", TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
+        tuple(Comparison("LP-FT", TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
     ),
     Hypothesis(
         "nguyen2020",
@@ -223,7 +219,7 @@ HYPOTHESES = (
         "Fine-tuning changes upper layers more than lower ones.",
         "After fine-tuning the CKA with the source falls from layer to layer.",
         tuple(
-            _against(arm, arm, what=("cka", low), against=("cka", high), **_CHANGED)
+            Comparison(arm, arm, what=("cka", low), against=("cka", high), **_CHANGED)
             for arm in (TUNED, "LP-FT")
             for low, high in (("pool1", "pool2"), ("pool2", "conv3"))
         ),
@@ -232,16 +228,16 @@ HYPOTHESES = (
         "neyshabur2020",
         "Networks that were fine-tuned from one source stay alike; networks from two random starts do not.",
         "CKA of a fine-tuned network with its source exceeds that of two networks from scratch, in every layer.",
-        tuple(_against(TUNED, SCRATCH, what=("cka", layer), **_CHANGED) for layer in ("pool1", "pool2", "conv3")),
+        tuple(Comparison(TUNED, SCRATCH, what=("cka", layer), **_CHANGED) for layer in ("pool1", "pool2", "conv3")),
     ),
     Hypothesis(
         "zhang2017",
         "A network that can change all its weights fits wrong labels too.",
         "With 30 % wrong labels the linear head beats fine-tuning, and both beat training from scratch.",
         (
-            _against(SOURCE_HEAD, TUNED, label_noise=0.3, **_NOISY),
-            _against(SOURCE_HEAD, SCRATCH, label_noise=0.3, **_NOISY),
-            _against(TUNED, SCRATCH, label_noise=0.3, **_NOISY),
+            Comparison(SOURCE_HEAD, TUNED, label_noise=0.3, **_NOISY),
+            Comparison(SOURCE_HEAD, SCRATCH, label_noise=0.3, **_NOISY),
+            Comparison(TUNED, SCRATCH, label_noise=0.3, **_NOISY),
         ),
     ),
 )

@@ -15,8 +15,19 @@ NEEDS_IMAGES = {"distillation", "logic rules", "shifts", "cka"}  # these look at
 
 def trains_together(run):
     """Tell whether a run is a linear head on frozen features, so that many of its kind train in one loop."""
-    plain = {name for name, _ in run.settings} <= {"standardise", "base_rate"} and NEEDS_IMAGES.isdisjoint(run.measures)
+    told = {name for name, _ in run.settings}
+    if run.initialisation == "target" and "base_rate" not in told:
+        return False  # each learning rate has a base B of its own
+    plain = told <= {"standardise", "base_rate"} and NEEDS_IMAGES.isdisjoint(run.measures)
     return run.method == "feature extraction" and not run.head and plain
+
+
+def base_run(run):
+    """Return the run that trains base B for another one: from scratch, on the same labels, with the base's own rate."""
+    rate = dict(run.settings).get("base_rate", run.learning_rate)
+    shape = {"initialisation": "random", "layers_copied": 0, "layers_frozen": 0, "layer": "conv3", "head": ()}
+    plain = {"experiment": "", "settings": (), "measures": (), "test": False}
+    return replace(run, method="from scratch", learning_rate=rate, **shape, **plain)
 
 
 def prefix_key(run):
@@ -25,14 +36,9 @@ def prefix_key(run):
         return None
     if run.layers_frozen == 0 and run.method != "feature extraction":
         return None
-    own = {
-        "source": None,
-        "random": run.seed,
-        "target": (run.seed, run.labels_per_class, run.label_noise, run.settings),
-    }
+    own = base_run(run).key if run.initialisation == "target" else run.seed if run.initialisation == "random" else None
     whole = run.layers_frozen == depth_of(run.source, run.layer)
-    weights = run.initialisation, own[run.initialisation]
-    return run.source, run.target, weights, run.layers_frozen, run.layer if whole else None
+    return run.source, run.target, run.initialisation, own, run.layers_frozen, run.layer if whole else None
 
 
 def batches(runs, size=64):

@@ -23,12 +23,12 @@ from tl_helpers import data, knowledge, measures, models, transfer
 from tl_helpers.backend import keras, tf
 from tl_helpers.experiments import heads
 from tl_helpers.experiments.grid import ExperimentError
-from tl_helpers.experiments.plan import MEMORY, POINTS, prefix_key, trains_together
+from tl_helpers.experiments.plan import MEMORY, POINTS, base_run, prefix_key, trains_together
 
 TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
 OTHER_SEED = 1000  # added to a run's seed where a second network must differ from the first
 CKA_LAYERS = ("pool1", "pool2", "conv3")
-CKA_IMAGES = 2000  # more than a layer's activations in most cases; see `measures.linear_cka`
+CKA_IMAGES = 2000  # fewer than pool1 and pool2 have activations: read it beside two networks from scratch
 _one_at_a_time = threading.Lock()  # a Dask worker has several threads; one workbench serves them in turn
 
 
@@ -98,21 +98,16 @@ class Workbench:
 
     def base(self, run):
         """Return a network trained from scratch on the labels of a run, from weights that no run of that seed has."""
-        rate = dict(run.settings).get("base_rate", run.learning_rate)
-        own = replace(run, method="from scratch", learning_rate=rate, settings=(), measures=(), experiment="", arm="")
-        own = replace(
-            own, layers_copied=0, layers_frozen=0, initialisation="random", layer="conv3", head=(), test=False
-        )
 
         def train(run):
             split = self.split(run)
             parts = {name: self.with_images(run, getattr(split, name)) for name in ("train", "validation")}
             return _trained(self, replace(run, seed=OTHER_SEED + run.seed), replace(split, **parts), 0).model
 
-        return self._once("base", own, train)
+        return self._once("base", base_run(run), train)
 
     def teacher(self, run, per_class):
-        """Return a teacher: the source fine-tuned on labelled images of the target that no student asks for."""
+        """Return a teacher: the source fine-tuned, with default settings, on images drawn by a seed of their own."""
 
         def train(names):
             split = data.few_shot(self.target(names[1]), names[2], OTHER_SEED)
@@ -151,10 +146,8 @@ class Activations:
     def __init__(self, network, images):
         self._run, self._images = models.compiled(network), images
         self._shape = network.outputs[0].shape[1:]
-        self._blocks, self._count = (
-            [],
-            0,
-        )  # what was computed at a time; few scattered rows take no more than their size
+        self._blocks = []  # what was computed at a time: few scattered rows take no more than their size
+        self._count = 0
         self._place = np.full(len(images), -1)  # where a row stands in the blocks, one after the other
         self.seconds = 0.0
 
