@@ -552,6 +552,29 @@ def only(dataset, class_names, name=None):
     )
 
 
+def spread(dataset, count):
+    """Take some rows of a data set, spread evenly over all of them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    count : int
+        At most the number of rows.
+
+    Returns
+    -------
+    Dataset
+        Rows 0, n/count, 2n/count, … rounded down.
+
+    Notes
+    -----
+    Taught in: The explorer.
+    """
+    if not 1 <= _whole("count", count, 1) <= len(dataset):
+        raise _wrong(f"a count from 1 to {len(dataset):,}", repr(count), "Take fewer rows.")
+    return dataset.rows(np.arange(count) * len(dataset) // count)
+
+
 def few_shot(dataset, per_class, seed=0):
     """Draw a few labelled images of each class, as many to validate with, and all held-out rows to test on.
 

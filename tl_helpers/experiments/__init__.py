@@ -4,7 +4,7 @@
 only doing a run does. Taught in: chapter 4 (Worked example).
 """
 
-from tl_helpers.experiments import evidence
+from tl_helpers.experiments import evidence, explorer
 from tl_helpers.experiments.cost import estimate
 from tl_helpers.experiments.grid import ExperimentError, Grid, Run, expand
 from tl_helpers.experiments.log import COLUMNS, SCHEMA_VERSION, history, records
@@ -67,4 +67,7 @@ def known():
         "change": evidence.change,
         "shifts": evidence.shifts,
         "noise": evidence.noise,
+        "explorer-choice": evidence.explorer_choice,
+        "explorer": evidence.explorer,
+        "examples": explorer.examples,
     }

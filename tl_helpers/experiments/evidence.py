@@ -69,6 +69,13 @@ SWEEP = {
     for k in range(n + 1)
     if k == n or (k == 0 and start != "random")
 }
+# What the explorer offers besides: all other frozen parts of a copy, and the sweep at five labels per class.
+BETWEEN = {
+    f"A{n}B, {k} frozen": {"initialisation": ["source"], "layers_copied": [n], "layers_frozen": [k]}
+    for n, k in ((2, 1), (3, 1), (3, 2))
+}
+EXPLORED = (2, 5, 10, 50)
+HELD = CONSTRAINED | TAUGHT
 SHIFTED = ("linear head, source features", "fine-tuned from the source", "LP-FT", "from scratch")
 NOISES = (0.1, 0.3)
 EPOCHS = (1, 2, 4, 8, 16)  # states of the source network on its way
@@ -203,27 +210,50 @@ def near_sweep(table):
     return _sweep(table, NEAR)
 
 
-def _sweep_choice(table, pair):
+def _sweep_choice(table, pair, arms=SWEEP):
     axes = {"labels_per_class": [SWEPT_AT], "learning_rate": RATES, "seed": TRIED_ON, "test": False}
-    return [Grid("sweep choice", **axes, **own) for own in _treatments(table, pair, SWEPT_AT)]
+    return [Grid("sweep choice", **axes, **own) for own in _treatments(table, pair, SWEPT_AT, arms)]
 
 
-def _sweep(table, pair):
+def _sweep(table, pair, arms=SWEEP, counts=TUNED_AT, experiment="sweep"):
     best = chosen(table, ("source", "target", "arm"), "sweep choice").learning_rate
     return [
-        Grid("sweep", labels_per_class=[n], seed=SEEDS, learning_rate=[best.loc[(*pair, own["arm"])]], **own)
-        for n in TUNED_AT
-        for own in _treatments(table, pair, n)
+        Grid(experiment, labels_per_class=[n], seed=SEEDS, learning_rate=[best.loc[(*pair, own["arm"])]], **own)
+        for n in counts
+        for own in _treatments(table, pair, n, arms)
     ]
 
 
-def _treatments(table, pair, labels):
+def _treatments(table, pair, labels, arms):
     """List the treatments of a sweep as axes of a grid; base B has the rate chosen for training from scratch."""
     base = {"base_rate": _best(table).learning_rate.loc[(*pair, "from scratch", tuned_at(labels))]}
     shape = {"pairs": [pair], "method": ["parameter transfer"], **FEW_SHOT}
     return [
         shape | own | {"settings": [base if own["initialisation"] == ["target"] else {}], "arm": arm}
-        for arm, own in SWEEP.items()
+        for arm, own in arms.items()
+    ]
+
+
+def explorer_choice(table):
+    """Choose the rates of what only the explorer offers, likewise: layers frozen in part, methods on the near pair."""
+    between = [grid for pair in (FAR, NEAR) for grid in _sweep_choice(table, pair, BETWEEN)]
+    axes = {"pairs": [NEAR], "labels_per_class": TUNED_AT, "seed": TRIED_ON, "test": False, **FEW_SHOT}
+    held = [Grid("choice", learning_rate=FEW_RATES, **axes, **own, arm=arm) for arm, own in HELD.items()]
+    return between + held
+
+
+def explorer(table):
+    """Complete what the explorer offers, at 2, 5, 10 and 50 labels per class, far and near: ten seeds."""
+    copied = {arm: own for arm, own in SWEEP.items() if own["initialisation"] != ["target"]}
+    swept = [
+        grid
+        for pair, (arms, counts) in itertools.product((FAR, NEAR), ((BETWEEN, EXPLORED), (copied, (5,))))
+        for grid in _sweep(table, pair, arms, counts, "explorer")
+    ]
+    best, axes = _best(table), {"pairs": [NEAR], "seed": SEEDS, **FEW_SHOT}
+    return swept + [
+        Grid("explorer", labels_per_class=[n], **axes, **_settled(best, NEAR, HELD, arm, n))
+        for arm, n in itertools.product(HELD, TUNED_AT)
     ]
 
 

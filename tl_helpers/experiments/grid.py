@@ -34,8 +34,8 @@ AXES = (
     "settings",
 )
 # Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
-# shifted test sets; linear CKA of each layer before and after training.
-MEASURES = ("logme", "leep", "shifts", "cka")
+# shifted test sets; linear CKA of each layer before and after training; answers to a hundred test images.
+MEASURES = ("logme", "leep", "shifts", "cka", "answers")
 PULLED_TO_SOURCE = ("L2-SP", "attention transfer")  # the source's weights or maps are the constraint
 # Weight layers up to and with each layer: the most that `layers_copied` can be. Told here, a grid needs no TensorFlow.
 CNN_DEPTHS = {
@@ -212,9 +212,9 @@ class Grid:
         object.__setattr__(self, "measures", tuple(sorted(self.measures)))
         if not set(self.measures) <= set(MEASURES):
             raise ExperimentError(f"Unknown measure in {self.measures}. Known: {', '.join(MEASURES)}.")
-        predict, look = (set(self.measures) & set(names) for names in (("logme", "leep"), ("shifts", "cka")))
+        predict, look = (set(self.measures) & set(names) for names in (("logme", "leep"), MEASURES[2:]))
         if predict and (look or set(self.method) != {"feature extraction"}):
-            raise ExperimentError("logme and leep score kept features: feature extraction only, without shifts, cka.")
+            raise ExperimentError("logme and leep score kept features: feature extraction only, nothing else beside.")
         if not 0 <= self.label_noise < 1:
             raise ExperimentError(f"label_noise is a share from 0 to below 1, found {self.label_noise}.")
         if self.steps < 1 or self.batch_size < 1 or self.epochs < 0:

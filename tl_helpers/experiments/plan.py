@@ -10,7 +10,9 @@ from tl_helpers.experiments.grid import depth_of
 
 MEMORY = 1 << 30  # bytes of activations that a process keeps
 POINTS = 10  # of a learning curve
-NEEDS_IMAGES = {"distillation", "logic rules", "shifts", "cka"}  # these look at images, not at activations
+OTHER_SEED = 1000  # added to a run's seed where a second network must differ from the first
+ANSWERED = 100  # test images whose answers are kept, spread evenly over the test set
+NEEDS_IMAGES = {"distillation", "logic rules", "shifts", "cka", "answers"}  # these look at images, not at activations
 
 
 def trains_together(run):

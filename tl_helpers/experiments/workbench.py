@@ -23,10 +23,17 @@ from tl_helpers import data, knowledge, measures, models, transfer
 from tl_helpers.backend import keras, tf
 from tl_helpers.experiments import heads
 from tl_helpers.experiments.grid import ExperimentError
-from tl_helpers.experiments.plan import MEMORY, POINTS, base_run, prefix_key, trains_together
+from tl_helpers.experiments.plan import (
+    ANSWERED,
+    MEMORY,
+    OTHER_SEED,
+    POINTS,
+    base_run,
+    prefix_key,
+    trains_together,
+)
 
 TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
-OTHER_SEED = 1000  # added to a run's seed where a second network must differ from the first
 CKA_LAYERS = ("pool1", "pool2", "conv3")
 CKA_IMAGES = 2000  # fewer than pool1 and pool2 have activations: read it beside two networks from scratch
 _one_at_a_time = threading.Lock()  # a Dask worker has several threads; one workbench serves them in turn
@@ -270,6 +277,9 @@ def _measured(bench, run, rows, model):
         before = bench.base(run) if run.method == "from scratch" else bench.network(run)
         images = bench.with_images(run, rows.test).images[:CKA_IMAGES]
         found["cka"] = {name: _alike(before, model, name, images) for name in CKA_LAYERS}
+    if "answers" in run.measures:
+        images = bench.with_images(run, data.spread(rows.test, ANSWERED)).images
+        found["answers"] = models.outputs(model, images).argmax(axis=1).tolist()
     if "logme" in run.measures:
         features = bench.activations(run).rows(rows.train.images)
         found["logme"] = measures.logme(features.reshape(len(features), -1), rows.train.labels)
@@ -406,8 +416,10 @@ def _rounded(values):
 
 
 def _short(value):
-    """Round numbers to five digits, in a mapping too."""
-    return {name: _short(each) for name, each in value.items()} if isinstance(value, dict) else float(f"{value:.5g}")
+    """Round numbers to five digits, in a mapping too; lists hold whole numbers, which stay."""
+    if isinstance(value, dict):
+        return {name: _short(each) for name, each in value.items()}
+    return value if isinstance(value, list) else float(f"{value:.5g}")
 
 
 def machine():

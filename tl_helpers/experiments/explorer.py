@@ -1,0 +1,346 @@
+"""What the explorer offers, and the records, code and pictures that it shows for it.
+
+Taught in: The explorer.
+"""
+
+import base64
+import io
+import itertools
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from scipy import stats
+
+from tl_helpers import data
+from tl_helpers.experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, rows_of, tuned_at
+from tl_helpers.experiments.grid import ExperimentError, Grid, Run
+from tl_helpers.experiments.log import history, records
+from tl_helpers.experiments.plan import ANSWERED, OTHER_SEED
+
+PAIRS = {"far": FAR, "near": NEAR}
+TITLES = {"far": "far: CIFAR-10 → MNIST", "near": "near: CIFAR-10 classes A → classes B"}
+LAYERS = ("conv1", "conv2", "conv3")
+PLAIN, PROBE = "plain", "feature extraction"
+CLASSES = {"far": 10, "near": 5}
+TILE, ACROSS = 32, 10  # pixels of a test image, images in a row of the picture
+HOUSES = ("sweep", "explorer", "reference")  # experiments that hold the runs, the first that does counts
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to transfer that the explorer offers.
+
+    Attributes
+    ----------
+    method : str
+        ``"plain"`` starts some layers from given weights, freezes some of these, and trains the rest. The others are
+        `Grid.method`'s.
+    start : {"source", "random"}
+        What stands in the layers that are not trained from a random start.
+    copied, frozen : int
+        As ``copy`` and ``freeze`` of `transfer.parameter_transfer`; with ``"random"`` both count frozen random layers.
+    arms : tuple of str
+        Its names in the records.
+    """
+
+    method: str
+    start: str
+    copied: int
+    frozen: int
+    arms: tuple
+
+    @property
+    def states(self):
+        """One letter a layer: F copied and frozen, T copied and trained, R random and trained, Z random and frozen."""
+        frozen, rest = ("F", "T") if self.start == "source" else ("Z", "R")
+        return frozen * self.frozen + rest * (self.copied - self.frozen) + "R" * (len(LAYERS) - self.copied)
+
+
+def _offer():
+    yield Setting(PLAIN, "random", 0, 0, ("from scratch",))
+    for n in range(1, len(LAYERS) + 1):
+        for k in range(n + 1):
+            arms = (f"A{n}B, {k} frozen",) + (("fine-tuned from the source",) if (n, k) == (len(LAYERS), 0) else ())
+            yield Setting(PLAIN, "source", n, k, arms)
+        yield Setting(PLAIN, "random", n, n, (f"random{n}B, {n} frozen",))
+    for start in ("source", "random"):
+        yield Setting(PROBE, start, len(LAYERS), len(LAYERS), (f"linear head, {start} features",))
+    for method in ("LP-FT", "L2-SP", "attention transfer", "distillation", "logic rules"):
+        yield Setting(method, "source", len(LAYERS), 0, (method,))
+
+
+OFFER = tuple(_offer())
+
+
+def offered(pair):
+    """List the settings that are offered for a pair of tasks: the rules speak of digits, so only far has them.
+
+    Parameters
+    ----------
+    pair : {"far", "near"}
+
+    Returns
+    -------
+    tuple of Setting
+
+    Notes
+    -----
+    Taught in: The explorer.
+    """
+    return tuple(setting for setting in OFFER if pair == "far" or setting.method != "logic rules")
+
+
+def rows_for(table, pair, setting, labels):
+    """Return the recorded runs of a setting, one a seed; empty where there are none.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it.
+    pair : {"far", "near"}
+    setting : Setting
+    labels : int
+        Per class.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Sorted by seed.
+
+    Notes
+    -----
+    Taught in: The explorer.
+    """
+    for experiment in HOUSES:
+        rows = rows_of(table, PAIRS[pair], experiment)
+        rows = rows[rows.arm.isin(setting.arms) & (rows.labels_per_class == labels)]
+        if len(rows):
+            return rows.sort_values("seed")
+    return rows
+
+
+def examples(table):
+    """Keep the answers to a hundred test images of one run, seed 0, of each setting that the explorer offers."""
+    grids = []
+    for pair in PAIRS:
+        for setting, labels in itertools.product(offered(pair), EXPLORED):
+            rows = rows_for(table, pair, setting, labels)
+            if len(rows):
+                grids.append(_examined(Run.of(rows.iloc[0]), PAIRS[pair]))
+    return grids
+
+
+def _examined(run, pair):
+    """Turn a recorded run into a grid of one run that keeps its answers."""
+    names = ("method", "initialisation", "layer", "head", "layers_copied", "layers_frozen", "labels_per_class")
+    axes = {name: [getattr(run, name)] for name in (*names, "learning_rate", "seed")}
+    budget = {"batch_size": run.batch_size, "steps": run.steps}
+    shape = {"pairs": [pair], "settings": [dict(run.settings)], "measures": ("answers",), "arm": run.arm}
+    return Grid("examples", **axes, **budget, **shape)
+
+
+def payload(table=None, pictures=True):
+    """Prepare all that the explorer shows: settings, recorded curves and accuracies, code, and test images.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame, optional
+        As `records` returns it; by default those that ship.
+    pictures : bool
+        Add the test images whose answers are recorded, where the data are here.
+
+    Returns
+    -------
+    dict
+        JSON-able. ``pairs`` to ``settings`` say what can be chosen; ``runs`` maps ``"pair|labels|number of setting"``
+        to what was recorded: ``test`` (accuracy, one a seed), ``steps``, ``mean`` and ``half`` (validation accuracy and
+        half its 95 % interval at each point), ``rate``, ``tried`` (learning rate, settings, and mean validation
+        accuracy on the development seeds), ``parameters``, ``seconds`` (median), ``code`` (the call that does it
+        again), ``answers``. ``quantile`` is Student's for as many seeds, to make intervals of paired differences.
+
+    Notes
+    -----
+    A setting without a record has no entry in ``runs``. Taught in: The explorer.
+    """
+    table = records() if table is None else table
+    kept = _answers(table)
+    runs = {}
+    for pair in PAIRS:
+        for setting, labels in itertools.product(offered(pair), EXPLORED):
+            rows = rows_for(table, pair, setting, labels)
+            if len(rows):
+                runs[f"{pair}|{labels}|{OFFER.index(setting)}"] = _shown(table, rows, kept)
+    counts = {len(run["test"]) for run in runs.values()}
+    if len(counts) != 1:
+        raise ExperimentError(f"The explorer pairs runs by seed, but they have {sorted(counts)} seeds.")
+    return {
+        "pairs": [_pair(name, pictures) for name in PAIRS],
+        "labels": list(EXPLORED),
+        "layers": _layers(),
+        "settings": [{"method": s.method, "states": s.states, "pairs": _where(s)} for s in OFFER],
+        "quantile": round(float(stats.t.ppf(0.975, counts.pop() - 1)), 4),
+        "runs": runs,
+    }
+
+
+def coverage(shown):
+    """Return the share of what can be chosen, pair by labels by setting, that has a record of its own.
+
+    Parameters
+    ----------
+    shown : dict
+        As `payload` returns it.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Taught in: The explorer.
+    """
+    return len(shown["runs"]) / (len(shown["labels"]) * sum(len(offered(pair)) for pair in PAIRS))
+
+
+def _shown(table, rows, kept):
+    curves = [history(row) for _, row in rows.iterrows()]
+    scores = np.array([curve["validation_accuracy"] for curve in curves])
+    count = len(scores)
+    half = stats.t.ppf(0.975, count - 1) * scores.std(axis=0, ddof=1) / np.sqrt(count)
+    row = rows.iloc[0]
+    run = Run.of(row)
+    return {
+        "test": [round(float(value), 4) for value in rows.test_accuracy],
+        "steps": curves[0]["steps"],
+        "mean": [round(float(value), 3) for value in scores.mean(axis=0)],
+        "half": [round(float(value), 3) for value in half],
+        "rate": float(row.learning_rate),
+        "tried": _tried(table, row),
+        "parameters": int(row.trainable_parameters),
+        "seconds": round(float(rows.seconds.median()), 2),
+        "code": code(run),
+        "answers": kept.get((row.source, row.target, row.arm, int(row.labels_per_class)), ""),
+    }
+
+
+def _tried(table, row):
+    """List what was tried on development seeds for an arm: (rate, settings, mean validation accuracy)."""
+    swept = row.experiment in ("sweep", "explorer") and row.method == "parameter transfer"
+    name, labels = ("sweep choice", SWEPT_AT) if swept else ("choice", tuned_at(int(row.labels_per_class)))
+    found = table[(table.experiment == name) & (table.arm == row.arm) & (table.labels_per_class == labels)]
+    found = found[(found.source == row.source) & (found.target == row.target) & found.seed.isin(TRIED_ON)]
+    means = found.groupby(["learning_rate", "settings"]).validation_accuracy.mean()
+    return [[rate, _told(settings), round(float(mean), 3)] for (rate, settings), mean in means.items()]
+
+
+def _told(settings):
+    told = json.loads(settings)
+    return ", ".join(f"{name} {told[name]:g}" for name in ("alpha", "strength", "weight") if name in told)
+
+
+def _answers(table):
+    rows = table[table.experiment == "examples"]
+    keys = zip(rows.source, rows.target, rows.arm, rows.labels_per_class.astype(int), strict=True)
+    told = ("".join(map(str, json.loads(text)["answers"])) for text in rows.measures)
+    return dict(zip(keys, told, strict=True))
+
+
+def code(run):
+    """Write the call of `tl_helpers` that does a run again.
+
+    Parameters
+    ----------
+    run : Run
+        Of a pair in `PAIRS`.
+
+    Returns
+    -------
+    str
+        Python that ends with the test accuracy in ``accuracy``.
+
+    Notes
+    -----
+    Taught in: The explorer.
+    """
+    images = 'data.load("mnist")'
+    if run.target == "cifar10-b":
+        images = 'data.only(data.load("cifar10"), data.CIFAR10_B, "cifar10-b")'
+    lines = [
+        "from tl_helpers import data, knowledge, models, transfer",
+        "",
+        f'source = models.pretrained("{run.source}")',
+        f"images = {images}",
+        f"target = data.few_shot(images, per_class={run.labels_per_class}, seed={run.seed})",
+    ]
+    budget = f"learning_rate={run.learning_rate:g}, steps={run.steps}, batch_size={run.batch_size}, seed={run.seed}"
+    before, call, arguments = _call(run)
+    listed = "".join(f"    {argument},\n" for argument in (*arguments, budget))
+    return "\n".join([*lines, *before, f"result = transfer.{call}(", f"{listed})"]) + (
+        "\naccuracy = result.evaluate(target.test).accuracy\n"
+    )
+
+
+def _call(run):
+    """Return lines to run before, the function of `transfer`, and its arguments."""
+    start = () if run.initialisation == "source" else ('initialisation="random"',)
+    told = dict(run.settings)
+    given = ", ".join(f"{name}={value:g}" for name, value in told.items() if isinstance(value, float))
+    depths = f"copy={run.layers_copied}, freeze={run.layers_frozen}"
+    if run.method == "from scratch":
+        return (), "from_scratch", ("target",)
+    if run.method == "feature extraction":
+        return (), "feature_extraction", ("source, target", f'layer="{run.layer}"', *start)
+    if run.method in ("parameter transfer", "LP-FT"):
+        phases = (f"probe_steps={told['probe_steps']}",) if run.method == "LP-FT" else ()
+        return (), "parameter_transfer", ("source, target", depths, *start, *phases)
+    before, made = _constraint(run, told, given)
+    return before, "knowledge_transfer", ("source, target", f"knowledge=[knowledge.{made}]", depths)
+
+
+def _constraint(run, told, given):
+    """Return lines that make a teacher, if there is one, and the constraint."""
+    if run.method == "distillation":
+        teacher = (
+            f"labelled = data.few_shot(images, per_class={told['teacher']}, seed={OTHER_SEED})",
+            f"teacher = transfer.parameter_transfer(source, labelled, points=1, seed={OTHER_SEED}).model",
+        )
+        return teacher, f"Distillation(teacher, images.class_names, {given})"
+    if run.method == "logic rules":
+        return (), f"LogicRules(knowledge.loop_rules(), {given})"
+    return (), f"{'L2SP' if run.method == 'L2-SP' else 'AttentionTransfer'}({given})"
+
+
+def _where(setting):
+    return [pair for pair in PAIRS if setting in offered(pair)]
+
+
+def _layers():
+    """Describe the trunk: name, output shape and number of weights of each layer."""
+    from tl_helpers import models
+
+    table = models.parameter_table(models.source_cnn()).loc[list(LAYERS)]
+    return [{"name": row.Index, "output": row.output, "parameters": int(row.parameters)} for row in table.itertuples()]
+
+
+def _pair(name, pictures):
+    source, target = PAIRS[name]
+    card = {"name": name, "title": TITLES[name], "source": source, "target": target, "classes": CLASSES[name]}
+    return card | (_gallery(target) if pictures else {})
+
+
+def _gallery(target):
+    """Put the test images whose answers are recorded into one picture; nothing where the data are not here."""
+    dataset = data.load(target.partition("-")[0], required=False)
+    if dataset is None or dataset.name != target.partition("-")[0]:
+        return {}
+    if target == "cifar10-b":
+        dataset = data.only(dataset, data.CIFAR10_B, target)
+    test = data.spread(dataset.rows(dataset.held_out), ANSWERED)
+    rows = ANSWERED // ACROSS
+    tiles = test.images.reshape(rows, ACROSS, TILE, TILE, 3).swapaxes(1, 2).reshape(rows * TILE, ACROSS * TILE, 3)
+    stored = io.BytesIO()
+    Image.fromarray(tiles).save(stored, "WEBP", quality=60)
+    picture = "data:image/webp;base64," + base64.b64encode(stored.getvalue()).decode()
+    return {"names": list(test.class_names), "truth": "".join(map(str, test.labels)), "picture": picture}
