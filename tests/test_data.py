@@ -1074,3 +1074,11 @@ def test_the_fingerprint_sees_images_and_labels():
         != data.sha256_of(one)
         != data.sha256_of(data.shifted(one, "inverted"))
     )
+
+
+def test_rows_are_taken_evenly():
+    one = some(30)
+    assert np.array_equal(data.spread(one, 10).labels, one.labels[[0, 3, 6, 9, 12, 15, 18, 21, 24, 27]])
+    assert len(data.spread(one, len(one))) == len(one)
+    with pytest.raises(data.DataError, match="a count from 1 to 30"):
+        data.spread(one, 31)

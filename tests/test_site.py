@@ -251,9 +251,9 @@ def test_internal_links_lead_somewhere(site, page):
     dead = []
     for link in anchors(start).links:
         target = urlsplit(urljoin(start.as_uri(), link))
-        if target.scheme != "file":
-            continue
         path, name = Path(unquote(target.path)), unquote(target.fragment)
+        if target.scheme != "file" or "=" in name:  # a choice in the explorer: tests/test_explorer.py
+            continue
         if not path.is_file() or (name and path.suffix == ".html" and name not in anchors(path).targets):
             dead.append(link)
     assert dead == []

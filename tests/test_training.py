@@ -83,6 +83,17 @@ def test_a_progress_bar_on_request(points, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_who_watches_sees_each_point_and_can_end_the_training(points):
+    inputs, labels = points
+    seen = []
+    call = {"steps": 30, "learning_rate": 0.1, "validation": (inputs, labels), "points": 3}
+    whole = training.fit(linear(), inputs, labels, **call, watch=lambda history: seen.append(history.steps))
+    assert seen == [(10,), (10, 20), (10, 20, 30)]
+    ended = training.fit(linear(), inputs, labels, **call, watch=lambda history: history.steps[-1] == 20)
+    assert ended.steps == (10, 20)
+    assert ended.validation_accuracy == pytest.approx(whole.validation_accuracy[:2])
+
+
 def test_a_loss_that_leaves_the_finite_numbers_stops_the_run(points):
     inputs, labels = points
     with pytest.raises(training.TrainingError, match=r"loss is (nan|inf).*Lower the learning rate"):

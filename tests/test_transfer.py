@@ -215,3 +215,18 @@ def test_evaluate_counts_by_class(source, split):
 def test_wrong_use_is_explained(call, message, source, split):
     with pytest.raises(ValueError, match=message):
         call(source, split)
+
+
+def test_a_run_of_two_phases_can_be_ended_in_the_first(source, split):
+    seen = []
+
+    def watch(history):
+        seen.append(history.steps[-1])
+        return len(seen) == 1
+
+    result = transfer.parameter_transfer(source, split, probe_steps=6, watch=watch, **QUICK)
+    assert seen == [3]
+    assert result.history.steps == (3,)
+    seen.append(0)
+    result = transfer.parameter_transfer(source, split, probe_steps=6, watch=watch, **QUICK)
+    assert seen[2:] == [3, 6, 9, 12]  # the second phase is shown behind the first

@@ -568,7 +568,7 @@ def spread(dataset, count):
 
     Notes
     -----
-    Taught in: The explorer.
+    Taught in: chapter 4.2 (The explorer).
     """
     if not 1 <= _whole("count", count, 1) <= len(dataset):
         raise _wrong(f"a count from 1 to {len(dataset):,}", repr(count), "Take fewer rows.")

@@ -125,6 +125,7 @@ def fit(
     layer_rates=None,
     terms=(),
     progress=None,
+    watch=None,
 ):
     """Train the trainable weights of a network with Adam on the mean cross-entropy of its logits, and on given terms.
 
@@ -156,6 +157,8 @@ def fit(
         Added to the loss.
     progress : str, optional
         Label of a progress bar.
+    watch : callable, optional
+        Called with the `History` so far after each recorded point; where it returns True, training ends there.
 
     Returns
     -------
@@ -185,7 +188,7 @@ def fit(
     examples = tf.constant(np.ascontiguousarray(inputs)), tf.constant(labels.astype("int32")), targets
     predict = compiled(model)
     rows = batch_rows(len(labels), batch_size, steps, seed)
-    done, losses, scores, seconds = 0, [], [], 0.0
+    done, losses, scores, seconds, reached = 0, [], [], 0.0, []
     marks = np.unique(np.linspace(0, steps, min(points, steps) + 1).round().astype(int))[1:]
     with tqdm(total=steps, desc=progress, disable=progress is None, file=sys.stdout, ncols=88) as bar:
         for mark in marks:
@@ -202,7 +205,10 @@ def fit(
                 bar.set_postfix_str(f"validation {scores[-1]:.3f}", refresh=False)
             bar.update(int(mark) - done)
             done = int(mark)
-    return History(tuple(int(mark) for mark in marks), tuple(losses), tuple(scores), seconds)
+            reached.append(done)
+            if watch and watch(History(tuple(reached), tuple(losses), tuple(scores), seconds)):
+                break
+    return History(tuple(reached), tuple(losses), tuple(scores), seconds)
 
 
 def _check(model, inputs, labels, steps, learning_rate):

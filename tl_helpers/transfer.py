@@ -3,6 +3,7 @@
 Taught in: chapter 3 (The three methods) and its sections; chapter 4 (Worked example).
 """
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -130,8 +131,8 @@ def feature_extraction(source, split, *, layer="conv3", head=(), initialisation=
         Shift and scale the features by their mean and variance over the training images, and only those: (f − μ) /
         √(σ² + ε), where ε is the mean of all features' variances.
     **budget
-        ``learning_rate=1e-3``, ``steps=200``, ``batch_size=32``, ``seed=0``, ``points=20``, ``progress=False``; see
-        `training.fit`. The seed decides new weights and the order of the images.
+        ``learning_rate=1e-3``, ``steps=200``, ``batch_size=32``, ``seed=0``, ``points=20``, ``progress=False``,
+        ``watch=None``; see `training.fit`. The seed decides new weights and the order of the images.
 
     Returns
     -------
@@ -320,10 +321,11 @@ def _adapt(
     seed=0,
     points=20,
     progress=False,
+    watch=None,
 ):
     """Build the target network and train it: all that is not frozen, or first the new layers and then all."""
     copy = _trunk_depth(source, layer) if copy is None else copy
-    settings = {k: v for k, v in locals().items() if k not in ("method", "source", "split", "progress")}
+    settings = {k: v for k, v in locals().items() if k not in ("method", "source", "split", "progress", "watch")}
     _check_depths(source, layer, copy, freeze)
     _check_phases(steps, probe_steps, head_rate)
     model = target_network(
@@ -344,11 +346,13 @@ def _adapt(
     history, seconds = None, 0.0
     for frozen, share, order in _phases(freeze, copy, steps, probe_steps, seed):
         label = method if progress else None
-        part, cost = _train_rest(
-            model, split, frozen, standardise, terms, steps=share, seed=order, points=points, progress=label, **shared
-        )
+        look = watch and functools.partial(_watch_on, watch, history)
+        budget = {"steps": share, "seed": order, "points": points, "progress": label, "watch": look}
+        part, cost = _train_rest(model, split, frozen, standardise, terms, **budget, **shared)
         history = part if history is None else history.then(part)
         seconds += cost
+        if part.steps[-1] < share:
+            break
     return Result(
         method,
         model,
@@ -365,6 +369,11 @@ def _phases(freeze, copy, steps, probe_steps, seed):
     if not probe_steps:
         return [(freeze, steps, seed)]
     return [(copy, probe_steps, seed), (freeze, steps - probe_steps, [seed, 1])]
+
+
+def _watch_on(watch, earlier, part):
+    """Show a phase together with the one before it."""
+    return watch(part if earlier is None else earlier.then(part))
 
 
 def _train_rest(model, split, frozen, standardise, terms, **settings):

@@ -1,6 +1,6 @@
 """What the explorer offers, and the records, code and pictures that it shows for it.
 
-Taught in: The explorer.
+Taught in: chapter 4.2 (The explorer).
 """
 
 import base64
@@ -87,7 +87,7 @@ def offered(pair):
 
     Notes
     -----
-    Taught in: The explorer.
+    Taught in: chapter 4.2 (The explorer).
     """
     return tuple(setting for setting in OFFER if pair == "far" or setting.method != "logic rules")
 
@@ -111,7 +111,7 @@ def rows_for(table, pair, setting, labels):
 
     Notes
     -----
-    Taught in: The explorer.
+    Taught in: chapter 4.2 (The explorer).
     """
     for experiment in HOUSES:
         rows = rows_of(table, PAIRS[pair], experiment)
@@ -162,9 +162,11 @@ def payload(table=None, pictures=True):
 
     Notes
     -----
-    A setting without a record has no entry in ``runs``. Taught in: The explorer.
+    A setting without a record has no entry in ``runs``. Taught in: chapter 4.2 (The explorer).
     """
-    table = records() if table is None else table
+    from tl_helpers import models
+
+    table, network = records() if table is None else table, models.source_cnn()
     kept = _answers(table)
     runs = {}
     for pair in PAIRS:
@@ -176,9 +178,9 @@ def payload(table=None, pictures=True):
     if len(counts) != 1:
         raise ExperimentError(f"The explorer pairs runs by seed, but they have {sorted(counts)} seeds.")
     return {
-        "pairs": [_pair(name, pictures) for name in PAIRS],
+        "pairs": [_pair(name, network, pictures) for name in PAIRS],
         "labels": list(EXPLORED),
-        "layers": _layers(),
+        "layers": _layers(network),
         "settings": [{"method": s.method, "states": s.states, "pairs": _where(s)} for s in OFFER],
         "quantile": round(float(stats.t.ppf(0.975, counts.pop() - 1)), 4),
         "runs": runs,
@@ -199,7 +201,7 @@ def coverage(shown):
 
     Notes
     -----
-    Taught in: The explorer.
+    Taught in: chapter 4.2 (The explorer).
     """
     return len(shown["runs"]) / (len(shown["labels"]) * sum(len(offered(pair)) for pair in PAIRS))
 
@@ -262,7 +264,7 @@ def code(run):
 
     Notes
     -----
-    Taught in: The explorer.
+    Taught in: chapter 4.2 (The explorer).
     """
     images = 'data.load("mnist")'
     if run.target == "cifar10-b":
@@ -316,18 +318,20 @@ def _where(setting):
     return [pair for pair in PAIRS if setting in offered(pair)]
 
 
-def _layers():
+def _layers(network):
     """Describe the trunk: name, output shape and number of weights of each layer."""
     from tl_helpers import models
 
-    table = models.parameter_table(models.source_cnn()).loc[list(LAYERS)]
+    table = models.parameter_table(network).loc[list(LAYERS)]
     return [{"name": row.Index, "output": row.output, "parameters": int(row.parameters)} for row in table.itertuples()]
 
 
-def _pair(name, pictures):
+def _pair(name, network, pictures):
+    """Describe a pair of tasks; ``head`` counts the weights of a linear head on the trunk."""
     source, target = PAIRS[name]
-    card = {"name": name, "title": TITLES[name], "source": source, "target": target, "classes": CLASSES[name]}
-    return card | (_gallery(target) if pictures else {})
+    classes, features = CLASSES[name], int(np.prod(network.get_layer(LAYERS[-1]).output.shape[1:]))
+    card = {"name": name, "title": TITLES[name], "source": source, "target": target}
+    return card | {"classes": classes, "head": (features + 1) * classes} | (_gallery(target) if pictures else {})
 
 
 def _gallery(target):

@@ -249,7 +249,34 @@ def cut(network, run):
     return names[min(first - 1, upto)]
 
 
-def _one(bench, run):
+def live(run, watch):
+    """Do one run while somebody watches.
+
+    Parameters
+    ----------
+    run : Run
+    watch : callable
+        As for `training.fit`. A run that it ends is not scored on the test set.
+
+    Returns
+    -------
+    dict
+        The row, as of `work`.
+
+    Raises
+    ------
+    DataError, ExperimentError, ModelError, TransferError, TrainingError, KnowledgeError
+        If the data are not here, or a setting makes no sense.
+
+    Notes
+    -----
+    Taught in: chapter 4.2 (The explorer).
+    """
+    with _one_at_a_time:
+        return _one(bench(MEMORY), run, watch)
+
+
+def _one(bench, run, watch=None):
     """Do one run through `transfer`; return its row."""
     rows, kept = bench.split(run), bench.activations(run)
     before = kept.seconds if kept else 0.0
@@ -260,8 +287,9 @@ def _one(bench, run):
 
     split = replace(rows, train=part("train"), validation=part("validation"))
     shared = kept.seconds - before if kept else 0.0
-    result = _trained(bench, run, split, cut_off=run.layers_frozen if kept else 0)
-    score = result.evaluate(part("test")).accuracy if run.test else None
+    result = _trained(bench, run, split, cut_off=run.layers_frozen if kept else 0, watch=watch)
+    ended = result.history.steps[-1] < run.steps_on(len(split.train))
+    score = result.evaluate(part("test")).accuracy if run.test and not ended else None
     curve = result.history.steps, result.history.loss, result.history.validation_accuracy
     numbers = result.validation_accuracy, score, result.trainable_parameters, result.seconds + shared
     return row(run, len(split.train), *numbers, curve, _measured(bench, run, rows, result.model))
@@ -294,13 +322,13 @@ def _alike(first, second, layer, images):
     return measures.linear_cka(ours.reshape(len(images), -1), theirs.reshape(len(images), -1))
 
 
-def _trained(bench, run, split, cut_off):
+def _trained(bench, run, split, cut_off, watch=None):
     """Call the method of a run; `split` holds activations if the first `cut_off` layers were computed beforehand."""
     settings = {name: value for name, value in run.settings if name != "base_rate"}
     steps = run.steps_on(len(split.train))
     shape = {"layer": run.layer, "head": run.head}
     budget = {"learning_rate": run.learning_rate, "steps": steps, "batch_size": run.batch_size}
-    budget |= {"seed": run.seed, "points": POINTS}
+    budget |= {"seed": run.seed, "points": POINTS, "watch": watch}
     if run.method == "from scratch":
         return transfer.from_scratch(split, architecture=bench.source(run.source), **shape, **settings, **budget)
     source = bench.network(run) if prefix_key(run) is None else bench.suffix(run)

@@ -1,0 +1,470 @@
+"""The explorer in a real browser: on the static page with every other host out of reach, and in JupyterLab."""
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import unquote
+
+import browser as browsers
+import nbformat
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tl_helpers import data, experiments, measures, widgets
+from tl_helpers.experiments import explorer
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOTS = ROOT / "_build" / "screenshots"
+QUICK_ENOUGH = 500  # milliseconds for one change; it takes about ten
+SERVER_STARTS_IN = 120  # seconds
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = browsers.launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return explorer.payload()
+
+
+@pytest.fixture(scope="module")
+def page_of(tmp_path_factory):
+    """Return a function that writes explorers to a page of their own and returns its address."""
+    folder = tmp_path_factory.mktemp("pages")
+    count = itertools.count()
+
+    def write(*parts):
+        path = folder / f"page{next(count)}.html"
+        head = (
+            '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        )
+        path.write_text(f"{head}<title>Explorer</title><body>{''.join(part.html() for part in parts)}</body></html>")
+        return path.as_uri()
+
+    return write
+
+
+class Tab:
+    """A browser tab with what went wrong in it; nothing but files can be reached."""
+
+    def __init__(self, context, address):
+        self.wrong = []
+        context.route("**/*", self.route)
+        self.page = context.new_page()
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("console", lambda told: self.wrong.append(told.text) if told.type == "error" else None)
+        self.page.goto(address)
+
+    def route(self, request):
+        if request.request.url.startswith(("file:", "data:", "blob:")):
+            return request.continue_()
+        self.wrong.append(request.request.url)
+        return request.abort()
+
+    def layer(self, name, which=0):
+        return self.page.get_by_label(f"State of {name}").nth(which)
+
+    def states(self, which=0):
+        letters = {"copied, frozen": "F", "copied, trained": "T", "random, trained": "R", "random, frozen": "Z"}
+        boxes = self.page.locator(".tlx").nth(which).locator(".tlx-box em").all_inner_texts()
+        return "".join(letters[words] for words in boxes[:3])
+
+    def sentence(self, which=0):
+        return self.page.locator(".tlx-sentence").nth(which).inner_text()
+
+    def drawn(self, series):
+        return float(self.page.locator(f".tlx-dots circle[data-series='{series}']").get_attribute("data-mean"))
+
+
+@pytest.fixture
+def open_tab(chromium):
+    contexts = []
+
+    def open_(address, width=1000, **options):
+        contexts.append(chromium.new_context(viewport={"width": width, "height": 1000}, **options))
+        return Tab(contexts[-1], address)
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def tab(open_tab, page_of, shown):
+    found = open_tab(page_of(widgets.Explorer("far", 10, states="FFR", shown=shown)))
+    yield found
+    assert found.wrong == []
+
+
+def tests_of(shown, choice):
+    pair, labels, method, states = choice
+    number = next(i for i, s in enumerate(shown["settings"]) if (s["method"], s["states"]) == (method, states))
+    return shown["runs"][f"{pair}|{labels}|{number}"]["test"]
+
+
+# --- The static page -------------------------------------------------------------------------------------------------
+
+
+def test_every_choice_draws_what_was_recorded(tab, shown):
+    """Go through all that can be chosen by way of the address, and compare what is drawn with the records."""
+    base = tab.page.url.partition("#")[0]
+    name = tab.page.locator(".tlx").get_attribute("id")
+    checked = 0
+    for key, run in shown["runs"].items():
+        pair, labels, i = key.split("|")
+        setting = shown["settings"][int(i)]
+        method = setting["method"].replace(" ", "%20")
+        tab.page.evaluate("hash => { location.hash = hash }", f"{name}={pair}.{labels}.{method}.{setting['states']}")
+        tab.page.wait_for_function("hash => decodeURIComponent(location.hash).includes(hash)", arg=setting["states"])
+        mean = sum(run["test"]) / len(run["test"])
+        expect(tab.page.locator(".tlx-dots circle[data-series='this']")).to_have_attribute(
+            "data-mean", re.compile(f"^{mean:.6f}"[:-1])
+        )
+        curve = tab.page.locator(".tlx-line[data-series='this']").get_attribute("data-values")
+        assert [float(value) for value in curve.split()] == run["mean"]
+        assert tab.states() == setting["states"]
+        checked += 1
+    assert checked == len(shown["runs"]) > 150
+    assert tab.page.url.startswith(base)
+
+
+def test_intervals_are_those_of_python(tab, shown):
+    ours = measures.paired_interval(
+        tests_of(shown, ("far", 10, "plain", "FFR")), tests_of(shown, ("far", 10, "plain", "RRR"))
+    )
+    told = f"{100 * ours.mean:+.1f} points [{100 * ours.low:+.1f}, {100 * ours.high:+.1f}]"
+    assert told in tab.sentence().replace("−", "-")
+
+
+def test_layers_by_mouse_take_their_neighbours_with_them(tab):
+    tab.page.locator(".tlx-box").nth(2).click()  # conv3: random, trained → random, frozen
+    assert tab.states() == "ZZZ"
+    expect(tab.page.locator(".tlx-note")).to_contain_text("conv1 and conv2 follow")
+    tab.page.locator(".tlx-box").nth(0).click()
+    assert tab.states() == "FRR"
+    tab.page.locator(".tlx-box").nth(3).click()
+    expect(tab.page.locator(".tlx-note")).to_contain_text("head is always new")
+    assert tab.states() == "FRR"
+
+
+@pytest.mark.parametrize("start", ["FFR", "TTT", "ZZZ", "RRR", "FTR"])
+def test_no_click_leads_to_what_is_not_offered(tab, shown, start):
+    plain = {each["states"] for each in shown["settings"] if each["method"] == "plain"}
+    name = tab.page.locator(".tlx").get_attribute("id")
+    for layer, state in itertools.product(("conv1", "conv2", "conv3"), "FTRZ"):
+        tab.page.evaluate("hash => { location.hash = hash }", f"{name}=far.10.plain.{start}")
+        tab.page.wait_for_function("hash => location.hash.endsWith(hash)", arg=start)
+        expect(tab.layer("conv1")).to_have_value(start[0])
+        tab.layer(layer).select_option(state)
+        assert tab.states() in plain
+        assert tab.states()[int(layer[-1]) - 1] == state
+
+
+def test_all_controls_by_keyboard(tab):
+    tasks = tab.page.get_by_label("Tasks")
+    tasks.focus()
+    tab.page.keyboard.press("ArrowDown")
+    expect(tasks).to_have_value("near")
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("ArrowDown")
+    expect(tab.page.get_by_label("Labels per class")).to_have_value("50")
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("ArrowDown")
+    expect(tab.page.get_by_label("Method")).to_have_value("feature extraction")
+    assert tab.states() == "FFF"
+    tab.page.keyboard.press("ArrowUp")
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("Enter")  # conv1, the box
+    assert tab.states()[0] == "T"
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("ArrowDown")  # conv1, the list
+    assert tab.states() == "RRR"
+    tab.page.get_by_role("button", name="Pin as A").focus()
+    tab.page.keyboard.press("Space")
+    expect(tab.page.locator(".tlx-note")).to_contain_text("Pinned as A")
+    tab.page.get_by_role("button", name="Reset").press("Enter")
+    assert tab.states() == "FFR"
+    tab.page.locator("summary").first.press("Enter")
+    expect(tab.page.get_by_label("Python code")).to_contain_text("transfer.parameter_transfer(")
+
+
+def test_a_method_with_fixed_layers_explains_itself(tab):
+    tab.page.get_by_label("Method").select_option("LP-FT")
+    assert tab.states() == "TTT"
+    tab.layer("conv1").select_option("F")
+    assert tab.states() == "TTT"
+    expect(tab.page.locator(".tlx-note")).to_contain_text("With LP-FT there is only")
+    tab.page.get_by_label("Method").select_option("logic rules")
+    tab.page.get_by_label("Tasks").select_option("near")
+    expect(tab.page.locator(".tlx-note")).to_contain_text("rules speak of digits")
+    expect(tab.page.get_by_label("Method")).to_have_value("plain")
+
+
+def test_pinning_compares_seed_by_seed(tab, shown):
+    tab.page.get_by_role("button", name="Pin as A").click()
+    tab.layer("conv3").select_option("F")
+    ours = measures.paired_interval(
+        tests_of(shown, ("far", 10, "plain", "FFF")), tests_of(shown, ("far", 10, "plain", "FFR"))
+    )
+    told = tab.page.locator(".tlx-difference").inner_text().replace("−", "-")
+    assert f"B - A: {100 * ours.mean:+.1f} points" in told
+    assert f"[{100 * ours.low:+.1f}, {100 * ours.high:+.1f}]" in told
+    assert tab.drawn("A") == pytest.approx(sum(tests_of(shown, ("far", 10, "plain", "FFR"))) / 10)
+    tab.page.get_by_label("Tasks").select_option("near")
+    expect(tab.page.locator(".tlx-difference")).to_contain_text("no difference is formed")
+    tab.page.get_by_role("button", name="Remove A").click()
+    expect(tab.page.locator(".tlx-difference")).to_have_count(0)
+
+
+def test_examples_are_those_that_only_one_gets_right(tab, shown):
+    tab.page.get_by_role("button", name="Pin as A").click()
+    tab.page.get_by_label("Labels per class").select_option("2")
+    pair = next(pair for pair in shown["pairs"] if pair["name"] == "far")
+    if "picture" not in pair:
+        expect(tab.page.locator(".tlx-compare")).to_contain_text("built without them")
+        return
+    answers = [
+        shown["runs"][
+            f"far|{labels}|{shown['settings'].index({'method': 'plain', 'states': 'FFR', 'pairs': ['far', 'near']})}"
+        ]["answers"]
+        for labels in (10, 2)
+    ]
+    only_a = [i for i, truth in enumerate(pair["truth"]) if answers[0][i] == truth != answers[1][i]]
+    gallery = tab.page.locator(".tlx-gallery").first
+    expect(gallery).to_contain_text(f"Only A is right: {len(only_a)} of 100 test images")
+    first = gallery.locator("figcaption").first.inner_text()
+    assert first == f"{pair['truth'][only_a[0]]} → {answers[1][only_a[0]]}"
+
+
+def test_the_address_holds_the_choice_and_brings_it_back(tab, open_tab):
+    tab.page.get_by_role("button", name="Pin as A").click()
+    tab.page.get_by_label("Method").select_option("attention transfer")
+    tab.page.get_by_label("Labels per class").select_option("50")
+    again = open_tab(tab.page.url)
+    assert again.states() == "TTT"
+    assert again.sentence() == tab.sentence()
+    assert again.page.locator(".tlx-difference").inner_text() == tab.page.locator(".tlx-difference").inner_text()
+    assert "far.50.attention transfer.TTT,far.10.plain.FFR" in unquote(again.page.url)
+    assert again.wrong == []
+
+
+@pytest.mark.parametrize(
+    "bad", ["far.10.plain.ZFZ", "far.11.plain.FFR", "moon", "far.10.%3Cb%3E.FFR", "", "near.10.logic%20rules.TTT"]
+)
+def test_an_address_that_means_nothing_is_ignored(open_tab, page_of, shown, bad):
+    made = widgets.Explorer("far", 10, states="FFR", shown=shown)
+    tab = open_tab(f"{page_of(made)}#{made.name}={bad}")
+    assert tab.states() == "FFR"
+    assert tab.wrong == []
+
+
+def test_what_was_not_recorded_is_said_and_the_nearest_is_offered(open_tab, page_of, shown):
+    gone = next(i for i, s in enumerate(shown["settings"]) if (s["method"], s["states"]) == ("plain", "FFR"))
+    runs = {key: run for key, run in shown["runs"].items() if key != f"far|10|{gone}"}
+    tab = open_tab(page_of(widgets.Explorer("far", 10, states="FFR", shown=shown | {"runs": runs})))
+    assert "There is no record" in tab.sentence()
+    expect(tab.page.locator(".tlx-dots circle[data-series='this']")).to_have_count(0)
+    assert tab.page.locator(".tlx-dots circle[data-series='from scratch']").count() == 1
+    tab.page.get_by_role("button", name="Show the nearest").click()
+    assert "There is no record" not in tab.sentence()
+    assert tab.states() == "FFR"
+    assert tab.wrong == []
+
+
+def test_two_explorers_do_not_disturb_each_other(open_tab, page_of, shown):
+    first, second = (widgets.Explorer(pair, 10, states="FFF", shown=shown) for pair in ("far", "near"))
+    tab = open_tab(page_of(first, second))
+    before = tab.sentence(1)
+    tab.layer("conv1").select_option("R")
+    assert (tab.states(0), tab.states(1), tab.sentence(1)) == ("RRR", "FFF", before)
+    tab.layer("conv2", 1).select_option("T")
+    assert (tab.states(0), tab.states(1)) == ("RRR", "FTT")
+    assert {first.name, second.name} == {part.partition("=")[0] for part in tab.page.url.partition("#")[2].split(";")}
+    assert tab.wrong == []
+
+
+def test_a_change_is_drawn_at_once(tab):
+    took = tab.page.evaluate(
+        """() => {
+            const select = document.querySelector("select[aria-label='State of conv2']");
+            const times = ["T", "F", "R", "Z", "T", "F"].map((state) => {
+                select.value = state;
+                const begin = performance.now();
+                select.dispatchEvent(new Event("change"));
+                document.querySelector(".tlx").getBoundingClientRect();
+                return performance.now() - begin;
+            });
+            return Math.max(...times);
+        }"""
+    )
+    print(f"\nslowest of six changes: {took:.1f} ms")
+    assert took < QUICK_ENOUGH
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1000, "light"), (1000, "dark"), (360, "light"), (360, "dark")])
+def test_fits_the_screen_and_can_be_read(open_tab, page_of, shown, width, theme):
+    tab = open_tab(page_of(widgets.Explorer("far", 5, states="FFR", shown=shown)), width)
+    tab.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+    tab.page.get_by_role("button", name="Pin as A").click()
+    tab.page.get_by_label("Labels per class").select_option("2")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    sizes = tab.page.evaluate(
+        "[...document.querySelectorAll('.tlx svg text')].map((text) => text.getBoundingClientRect().height)"
+    )
+    assert min(sizes) > 10
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    tab.page.locator(".tlx").screenshot(path=SHOTS / f"explorer-{width}-{theme}.png")
+    assert tab.wrong == []
+
+
+def test_every_control_and_picture_has_a_name(tab):
+    nameless = tab.page.evaluate(
+        """() => [...document.querySelectorAll(".tlx :is(button, select, input, [role=img])")]
+            .filter((node) => !(node.getAttribute("aria-label") || node.textContent.trim() || node.labels?.length))
+            .map((node) => node.outerHTML)"""
+    )
+    assert nameless == []
+    assert tab.page.locator(".tlx [aria-live=polite]").count() == 2
+
+
+def test_in_print_the_controls_are_gone_and_the_result_stays(tab):
+    tab.page.emulate_media(media="print")
+    assert not tab.page.locator(".tlx-controls").is_visible()
+    assert not tab.page.get_by_role("button", name="Pin as A").is_visible()
+    assert tab.page.locator(".tlx-sentence").is_visible()
+
+
+def test_the_links_of_the_chapter_lead_to_choices_that_are_offered(shown):
+    text = (ROOT / "chapters" / "04_2_explorer.ipynb").read_text(encoding="utf-8")
+    links = re.findall(r'href=\\"#explorer-1=([^\\"]+)\\"', text)
+    assert len(links) >= 5
+    for choice in ",".join(links).split(","):
+        pair, labels, method, states = choice.split(".")
+        assert tests_of(shown, (pair, int(labels), unquote(method), states))
+
+
+# --- JupyterLab ------------------------------------------------------------------------------------------------------
+
+NOTEBOOK = """from tl_helpers import widgets
+
+shown = widgets.Explorer("far", 10, states="FFR")
+shown"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Start JupyterLab in a folder with one notebook; give its address."""
+    folder = tmp_path_factory.mktemp("lab")
+    cells = [nbformat.v4.new_code_cell(source) for source in (NOTEBOOK, "print(6 * 7, shown.choice['states'])")]
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "try.ipynb")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(8)
+    options = [f"--ServerApp.root_dir={folder}", f"--port={port}", f"--IdentityProvider.token={token}"]
+    options += ["--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--LabApp.news_url=", "--log-level=ERROR"]
+    homes = {"JUPYTER_CONFIG_DIR": str(folder / ".config"), "IPYTHONDIR": str(folder / ".ipython")}
+    environment = os.environ | homes | {"JUPYTER_DATA_DIR": str(folder / ".data")}
+    server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api?token={token}")
+        yield f"http://127.0.0.1:{port}/lab/tree/try.ipynb?token={token}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(address):
+    end = time.monotonic() + SERVER_STARTS_IN
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=2) as answer:
+            return json.load(answer)
+        time.sleep(0.3)
+    raise TimeoutError(f"JupyterLab did not answer within {SERVER_STARTS_IN} s at {address.partition('?')[0]}.")
+
+
+@pytest.fixture(scope="module")
+def notebook(chromium, lab):
+    """Open the notebook in JupyterLab and run it; give the page and its errors."""
+    context = chromium.new_context(viewport={"width": 1300, "height": 1400})
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(lab)
+    page.get_by_role("menuitem", name="Run", exact=True).click(timeout=60_000)
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    expect(page.locator(".tlx")).to_have_count(1, timeout=120_000)
+    yield page, wrong
+    context.close()
+
+
+def test_lab_shows_the_live_explorer_and_not_the_static_one(notebook):
+    page, wrong = notebook
+    expect(page.get_by_role("button", name="Train", exact=True)).to_be_visible()
+    expect(page.get_by_text("42 FFR")).to_be_visible(timeout=60_000)
+    assert wrong == []
+
+
+def test_arrow_keys_reach_the_lists_in_lab(notebook):
+    page, _ = notebook
+    labels = page.get_by_label("Labels per class")
+    labels.focus()
+    page.keyboard.press("ArrowDown")
+    expect(labels).to_have_value("50")
+    page.keyboard.press("ArrowUp")
+    expect(labels).to_have_value("10")
+
+
+def test_train_streams_points_and_ends_where_the_record_does(notebook, shown):
+    page, wrong = notebook
+    status = page.locator(".tlx-status")
+    page.get_by_role("button", name="Train", exact=True).click()
+    if data.load("mnist").name != "mnist":
+        expect(status).to_contain_text("is not here", timeout=90_000)
+        return
+    live = page.locator(".tlx-line[data-series='live']")
+    expect(live).to_have_count(1, timeout=90_000)
+    page.get_by_label("State of conv3").select_option("F")  # a change while it trains
+    expect(status).to_contain_text("conv1–conv2 copied, frozen; conv3 random, trained")
+    expect(status).to_contain_text("of the test images right", timeout=60_000)
+    page.get_by_label("State of conv3").select_option("R")
+    drawn = float(page.locator(".tlx-dots circle[data-series='live']").get_attribute("data-mean"))
+    recorded = tests_of(shown, ("far", 10, "plain", "FFR"))[0]
+    assert drawn == pytest.approx(recorded, abs=experiments.card.TOLERANCE)
+    assert len(live.get_attribute("data-values").split()) == 10
+    page.locator(".tlx").screenshot(path=SHOTS / "explorer-lab.png")
+    assert wrong == []
+
+
+def test_stop_ends_within_a_second_and_the_kernel_stays_usable(notebook):
+    page, wrong = notebook
+    if data.load("mnist").name != "mnist":
+        expect(page.get_by_role("button", name="Stop", exact=True)).to_be_disabled()
+        return
+    for name in ("conv1", "conv2", "conv3"):
+        page.get_by_label(f"State of {name}").select_option("R")
+    page.get_by_label("Labels per class").select_option("50")
+    train, stop = (page.get_by_role("button", name=name, exact=True) for name in ("Train", "Stop"))
+    train.click()
+    expect(page.locator(".tlx-line[data-series='live']")).to_have_count(1, timeout=60_000)
+    expect(train).to_be_disabled()
+    begin = time.perf_counter()
+    stop.click()
+    expect(page.locator(".tlx-status")).to_contain_text("Stopped after", timeout=20_000)
+    print(f"\nstopped after {time.perf_counter() - begin:.2f} s")
+    expect(train).to_be_enabled()
+    assert wrong == []
