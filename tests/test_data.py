@@ -565,7 +565,8 @@ def test_the_digits_are_to_be_had_where_mnist_is_too(folder, notices, monkeypatc
 @given(st.data())
 @quick
 def test_labels_keep_their_meaning_and_each_class_its_two_sides(draw):
-    kinds = st.integers(-(2**63), 2**63 - 1), st.text(max_size=4), st.integers(0, 255).map(float)
+    words = st.text(st.characters(exclude_characters="\0"), max_size=4)  # NumPy drops zeros at the end of a text
+    kinds = st.integers(-(2**63), 2**63 - 1), words, st.integers(0, 255).map(float)
     classes = draw.draw(st.one_of(*(st.lists(kind, min_size=2, max_size=4, unique=True) for kind in kinds)))
     labels = draw.draw(st.permutations(classes * draw.draw(st.integers(3, 7))))
     column = draw.draw(st.booleans())

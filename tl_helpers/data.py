@@ -705,8 +705,8 @@ def with_label_noise(dataset, share, seed=0):
 
     References
     ----------
-    Patrini et al. (2017), Making deep neural networks robust to label noise, section 4 (symmetric noise). Taught in: no
-    chapter (the grid ``noise`` of the experiments trains on it).
+    Patrini et al. (2017), Making deep neural networks robust to label noise, section 4 (symmetric noise). Taught in:
+    chapter 4.1 (Results).
     """
     if not 0 <= share < 1:
         raise _wrong("share from 0 to below 1", repr(share), "0.1 replaces one label in ten.")

@@ -6,6 +6,7 @@ Taught in: chapter 4.2 (The explorer).
 import itertools
 import json
 import threading
+import tomllib
 from dataclasses import replace
 from importlib import resources
 
@@ -259,6 +260,54 @@ def _framed(found, given, series, points):
             f"series of {points} numbers."
         )
     return {"values": [[float(f"{value:.4g}") for value in row] for row in values], "told": told}
+
+
+class Quiz(Page):
+    """Questions about a chapter, each with an answer at once and a reason for it.
+
+    Parameters
+    ----------
+    chapter : str
+        Name of its file, without the ending.
+
+    Raises
+    ------
+    WidgetError
+        If there are no questions about it.
+
+    Notes
+    -----
+    The questions stand in ``assets/quizzes.toml``. Taught in: every chapter that ends with one.
+    """
+
+    STATIC = ("content",)
+    _esm = _front("common.js", "quiz.js")
+    content = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, chapter):
+        known = quizzes()
+        if chapter not in known:
+            raise WidgetError(f"There are no questions about {chapter!r}. There are some about {', '.join(known)}.")
+        super().__init__(content={"title": "Check yourself", "questions": known[chapter]})
+
+    def __repr__(self):
+        return f"Quiz, {len(self.content['questions'])} questions"
+
+
+def quizzes():
+    """Read the questions of all chapters.
+
+    Returns
+    -------
+    dict of str to list of dict
+        Chapter to questions: ``question``, ``choices`` (pairs of an answer and what to say to it), ``right`` (which).
+
+    Notes
+    -----
+    Taught in: no chapter (a tool for adding a chapter).
+    """
+    text = (resources.files("tl_helpers") / "assets" / "quizzes.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
 
 
 def run_of(choice, seed=0, rate=None):

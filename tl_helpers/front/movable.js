@@ -57,7 +57,7 @@ class Movable {
     const svg = this.kind === "lines" ? this.lines(frame.values) : this.bars(frame.values);
     svg.setAttribute("aria-label", this.series.map((name, i) => `${name}: ${frame.values[i].map(short).join(", ")}`).join("; "));
     const keys = this.series.map((name, i) => make("span", {}, this.key(i), ` ${name}`));
-    this.figure.replaceChildren(make("figure", {}, svg), make("p", { class: "tlx-legend" }, ...(this.series.length > 1 ? keys : [])));
+    this.figure.replaceChildren(make("figure", {}, svg), ...(keys.length > 1 ? [make("p", { class: "tlx-legend" }, ...keys)] : []));
     this.told.textContent = frame.told;
   }
 
