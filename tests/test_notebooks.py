@@ -116,3 +116,10 @@ def test_prose_may_quote_papers_levels_symbols_and_code(tmp_path):
     path = tmp_path / "some.ipynb"
     notebooks.write(notebook_of(nbformat.v4.new_markdown_cell(prose)), path)
     assert notebooks.violations(path) == []
+
+
+def test_every_figure_of_the_book_has_a_name_of_its_own():
+    cells = [cell for path in CHAPTERS for cell in notebooks.read(path).cells]
+    names = [cell.metadata["mystnb"]["figure"]["name"] for cell in cells if "figure" in cell.metadata.get("mystnb", {})]
+    assert len(names) > 20
+    assert [name for name in set(names) if names.count(name) > 1] == []
