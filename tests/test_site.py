@@ -4,20 +4,24 @@ The build that is tested is _build/html, or the folder in BOOK_HTML.
 """
 
 import functools
+import gzip
 import http.server
 import os
 import re
 import threading
+import typing
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import browser as browsers
+import icons
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from jupyter_cache import get_cache
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from tl_helpers import data
@@ -44,9 +48,13 @@ LOOK = """async () => {
         prose: prose.textContent,
         images: all("main img").map(image => ({
             source: image.getAttribute("src"), alt: image.alt, width: image.naturalWidth,
-            output: Boolean(image.closest(".cell_output")),
+            output: Boolean(image.closest(".cell_output")), waits: image.loading === "lazy",
+            keeps: image.getAttribute("width") > 0 && image.getAttribute("height") > 0,
             caption: image.closest("figure")?.querySelector("figcaption")?.textContent ?? "",
         })),
+        icons: all("[class*='fa-']").flatMap(element => [...element.classList])
+            .filter(name => /^fa-(?!solid|lg)/.test(name)),
+        widgets: all(".tlx").map(element => element.parentElement.id.split("-")[0]),
         broken: all("img").filter(image => image.naturalWidth === 0).map(image => image.src),
         overflow: document.documentElement.scrollWidth - width,
         wide: all("main *").filter(element => element.getBoundingClientRect().right > width + 1)
@@ -225,6 +233,24 @@ def test_a_page_works_from_the_file_itself(chromium, site):
     assert found.seen["typeset"] == found.seen["formulas"]
 
 
+def test_works_below_a_path_of_the_host(chromium, site):
+    handler = functools.partial(Quiet, directory=site.resolve().parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}/{site.name}/"
+        for page in ("index", CHAPTERS[-1]):
+            found = visit_page(chromium, base, page, WIDTHS["desktop"])
+            assert (found.foreign, found.failed, found.complaints, found.seen["broken"]) == ([], [], [], [])
+        server.shutdown()
+
+
+def test_the_search_finds_pages(chromium, address):
+    tab = chromium.new_page()
+    tab.goto(f"{address}search.html?q=LogME", wait_until="load")
+    expect(tab.locator("#search-results li").first).to_contain_text("LogME", timeout=20_000)
+    tab.close()
+
+
 class Anchors(HTMLParser):
     """Collect the targets and the links of a page."""
 
@@ -257,3 +283,110 @@ def test_internal_links_lead_somewhere(site, page):
         if not path.is_file() or (name and path.suffix == ".html" and name not in anchors(path).targets):
             dead.append(link)
     assert dead == []
+
+
+# --- Weight and accessibility ----------------------------------------------------------------------------------------
+
+FIRST, FURTHER = 1_000_000, 200_000  # bytes at most, compressed
+
+
+class Compressing(Quiet):
+    """Serve files as a host does: compressed, to be kept; and count what was sent."""
+
+    sent: typing.ClassVar[dict] = {}
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        path = path / "index.html" if path.is_dir() else path
+        if not path.is_file():
+            return self.send_error(404)
+        body = path.read_bytes()
+        small = gzip.compress(body, 6) if path.suffix in {".html", ".css", ".js", ".svg", ".json"} else body
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(str(path)))
+        self.send_header("Content-Length", str(len(small)))
+        self.send_header("Cache-Control", "max-age=3600")
+        if small is not body:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(small)
+        self.sent[self.path] = len(small)
+        return None
+
+
+@pytest.fixture(scope="module")
+def weights(chromium, site):
+    """Visit all pages in one go, the first with nothing kept; return the bytes that each needed."""
+    Compressing.sent.clear()
+    handler, found = functools.partial(Compressing, directory=site), {}
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        context = chromium.new_context(viewport={"width": 1400, "height": 900})
+        tab = context.new_page()
+        for page in PAGES:
+            before = sum(Compressing.sent.values())
+            tab.goto(f"http://127.0.0.1:{server.server_port}/{page}.html", wait_until="networkidle")
+            found[page] = sum(Compressing.sent.values()) - before
+        context.close()
+        server.shutdown()
+    print("\n" + "\n".join(f"{size:>9,} bytes  {page}" for page, size in found.items()))
+    return found
+
+
+def test_pages_are_light(weights):
+    first, *further = PAGES
+    assert weights[first] < FIRST
+    assert {page: weights[page] for page in further if weights[page] > FURTHER} == {}
+
+
+def test_images_keep_their_place_and_wait(visit):
+    images = [image for page in PAGES for image in visit(page, "desktop").seen["images"]]
+    assert len(images) > 40
+    assert [image["source"] for image in images if not (image["keeps"] and image["waits"])] == []
+
+
+def test_every_icon_on_the_pages_has_its_rule(visit):
+    classes = {name for page in PAGES for name in visit(page, "desktop").seen["icons"]}
+    assert len(classes) > 8
+    assert {name for name in classes if f".{name}" not in icons.rules()} == set()
+
+
+def test_the_icons_are_those_of_the_theme():
+    assert icons.FILE.read_text(encoding="utf-8") == icons.rules()
+
+
+WIDGETS = {"index": "explorer", "chapters/03_2_parameter_transfer": "explorer", "chapters/04_2_explorer": "explorer"}
+WIDGETS |= {"chapters/04_worked_example": "explorer", "chapters/03_1_feature_extraction": "movable"}
+WIDGETS |= {"chapters/03_3_knowledge_transfer": "movable"}
+
+
+@pytest.mark.parametrize(("page", "kind"), WIDGETS.items())
+def test_what_readers_move_is_on_the_page(visit, page, kind):
+    assert kind in visit(page, "phone").seen["widgets"]
+
+
+@each_chapter
+def test_every_chapter_has_its_questions(visit, page):
+    assert "quiz" in visit(page, "desktop").seen["widgets"]
+
+
+SCREENS = [(1400, "light"), (360, "dark")]
+
+
+@pytest.mark.parametrize(("width", "theme"), SCREENS)
+@pytest.mark.parametrize("page", [*PAGES, "search"])
+def test_is_accessible(chromium, address, page, width, theme):
+    """Find no violation of WCAG 2.2 AA by axe-core."""
+    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+    tab = context.new_page()
+    tab.goto(f"{address}{page}.html", wait_until="load")
+    tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
+    assert tab.evaluate("document.documentElement.dataset.theme") == theme
+    found = Axe().run(tab, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    context.close()
+    told = [
+        f"{each['id']}: {each['help']}: {node['target']} {node['html'][:160]}"
+        for each in found.response["violations"]
+        for node in each["nodes"][:3]
+    ]
+    assert told == []

@@ -1,4 +1,4 @@
-"""Light pages: an image loads when it is needed, and its place is kept until then. A Sphinx extension."""
+"""Pages that are light and can be used by everybody: what Sphinx and its theme leave out. A Sphinx extension."""
 
 import re
 from pathlib import Path
@@ -20,6 +20,14 @@ def shape_images(app, page, template, context, doctree):
         context["body"] = IMAGE.sub(attributes, context["body"])
 
 
+def name_toggles(app, page, template, context, doctree):
+    """Say in words what the arrows beside the chapters of the sidebar do: the theme has them as pictures alone."""
+    if "generate_toctree_html" in context:
+        write = context["generate_toctree_html"]
+        label = '<summary aria-label="Show or hide the sections of this chapter">'
+        context["generate_toctree_html"] = lambda *kind, **how: str(write(*kind, **how)).replace("<summary>", label)
+
+
 def size_of(path):
     """Return width and height of a picture, in pixels."""
     with Image.open(Path(path)) as picture:
@@ -29,4 +37,5 @@ def size_of(path):
 def setup(app):
     """Register with Sphinx."""
     app.connect("html-page-context", shape_images)
+    app.connect("html-page-context", name_toggles, priority=900)  # after the theme
     return {"parallel_read_safe": True, "parallel_write_safe": True}
