@@ -1,6 +1,8 @@
 """tools/book.py in a small copy of the book: what is built anew, what is not, and what stops a build."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,28 +10,33 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+import status
 
 COUNT = 'with open("runs.txt", "a") as file:\n    print("run", file=file)'
 SHOW = "from tl_helpers import answers\nprint(f'The answer is {answers.number()}.')"
-TOC = "format: jb-book\nroot: index\nchapters:\n  - file: chapters/page\n"
+TOC = "format: jb-book\nroot: index\nchapters:\n  - file: chapters/page\n  - file: chapters/status\n"
+
+CARD = {"runs": 3, "machines": ["<script>alert(1)</script>", "*two* {doc}`no-such-page` [a](b)"]}
 
 
 @pytest.fixture
 def book(root, tmp_path):
     """Return a book of one page that shows what a helper returns and counts its runs in a file."""
-    for name in ("tools/book.py", "_config.yml", "requirements.txt"):
+    (tmp_path / "chapters").mkdir()
+    for name in ("tools/book.py", "tools/status.py", "chapters/status.md", "_config.yml", "requirements.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(root / name, tmp_path / name)
     (tmp_path / "static").mkdir()
     shutil.copy(root / "static/book.css", tmp_path / "static")
-    for folder in ("chapters", "tl_helpers", "data"):
-        (tmp_path / folder).mkdir()
+    for folder in ("tl_helpers/assets", "data"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "_toc.yml").write_text(TOC)
     (tmp_path / "index.md").write_text("# A book\n")
     (tmp_path / "references.bib").write_text("")
     (tmp_path / "tl_helpers/__init__.py").write_text("")
     (tmp_path / "tl_helpers/data.py").write_text("KNOWN = {}\nDataError = ValueError\n")
     (tmp_path / "tl_helpers/answers.py").write_text("def number():\n    return 41\n")
+    (tmp_path / "tl_helpers/assets/records.json").write_text(json.dumps(CARD))
     write_page(tmp_path, "Some prose.")
     return SimpleNamespace(folder=tmp_path, page=tmp_path / "_build/html/chapters/page.html", build=build_in(tmp_path))
 
@@ -65,6 +72,11 @@ def test_a_page_follows_everything_that_it_depends_on(book):
     assert first.returncode == 0, first.stdout + first.stderr
     assert book.page.as_uri().replace("chapters/page", "index") in first.stdout
     assert "The answer is 41." in book.page.read_text()
+
+    told = (book.folder / "_build/html/chapters/status.html").read_text()
+    assert re.search(r"Page</span></a></p></td>\n<td><p>\d+\.\d</p>", told)  # how long the page ran
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;, *two* {doc}`no-such-page` [a](b)" in told  # nothing of it is markup
+    assert "no git history" in told
 
     write_page(book.folder, "Other prose.")
     assert book.build().returncode == 0
@@ -104,3 +116,19 @@ def test_a_warning_stops_every_build_until_it_is_mended(book):
     write_page(book.folder, "Some prose.")
     assert book.build().returncode == 0
     assert runs(book) == 1
+
+
+def test_the_status_names_the_commit_and_says_when_there_is_more(tmp_path):
+    def git(*arguments):
+        identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    assert status.commit_of(tmp_path) == "unknown: this copy of the book has no git history"
+    git("init")
+    assert status.commit_of(tmp_path).startswith("unknown")  # no commit yet
+    (tmp_path / "page.md").write_text("One")
+    git("add", ".")
+    git("commit", "-m", "One")
+    assert re.fullmatch("[0-9a-f]{40}", status.commit_of(tmp_path))
+    (tmp_path / "page.md").write_text("Two")
+    assert status.commit_of(tmp_path).endswith("with changes that are not committed")
