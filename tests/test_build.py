@@ -16,14 +16,19 @@ COUNT = 'with open("runs.txt", "a") as file:\n    print("run", file=file)'
 SHOW = "from tl_helpers import answers\nprint(f'The answer is {answers.number()}.')"
 TOC = "format: jb-book\nroot: index\nchapters:\n  - file: chapters/page\n  - file: chapters/status\n"
 
+REPOSITORY = "https://github.com/any-name/any-book"
+BUTTONS = {
+    "https://mybinder.org/v2/gh/any-name/any-book/main?urlpath=lab/tree/chapters/page.ipynb",
+    "https://colab.research.google.com/github/any-name/any-book/blob/main/chapters/page.ipynb",
+}
 CARD = {"runs": 3, "machines": ["<script>alert(1)</script>", "*two* {doc}`no-such-page` [a](b)"]}
 
 
 @pytest.fixture
 def book(root, tmp_path):
     """Return a book of one page that shows what a helper returns and counts its runs in a file."""
-    (tmp_path / "chapters").mkdir()
-    for name in ("tools/book.py", "tools/status.py", "chapters/status.md", "_config.yml", "requirements.txt"):
+    shutil.copytree(root / "tools", tmp_path / "tools")
+    for name in ("chapters/status.md", "_config.yml", "requirements.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(root / name, tmp_path / name)
     (tmp_path / "static").mkdir()
@@ -73,6 +78,7 @@ def test_a_page_follows_everything_that_it_depends_on(book):
     assert book.page.as_uri().replace("chapters/page", "index") in first.stdout
     assert "The answer is 41." in book.page.read_text()
 
+    assert [host for host in ("mybinder.org", "colab") if host in book.page.read_text()] == []  # no repository is named
     told = (book.folder / "_build/html/chapters/status.html").read_text()
     assert re.search(r"Page</span></a></p></td>\n<td><p>\d+\.\d</p>", told)  # how long the page ran
     assert "&lt;script&gt;alert(1)&lt;/script&gt;, *two* {doc}`no-such-page` [a](b)" in told  # nothing of it is markup
@@ -85,8 +91,11 @@ def test_a_page_follows_everything_that_it_depends_on(book):
 
     helper = book.folder / "tl_helpers/answers.py"
     helper.write_text(helper.read_text().replace("41", "42"))
+    config = book.folder / "_config.yml"
+    config.write_text(config.read_text().replace('repository_url: ""', f"repository_url: {REPOSITORY}"))
     assert book.build().returncode == 0
     assert "The answer is 42." in book.page.read_text()
+    assert set(re.findall('href="(https://[^"]*)', book.page.read_text())) >= BUTTONS
     assert runs(book) == 2
 
     (book.folder / "data/mnist.npz").write_bytes(b"other data")

@@ -1,6 +1,7 @@
 """tools/links.py: which findings of Sphinx's link checker stop it, and what it says without a network."""
 
 import http.server
+import shutil
 import threading
 
 import links
@@ -38,7 +39,7 @@ def test_what_is_found_is_judged(findings, told, well):
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    def do_HEAD(self):  # noqa: N802
+    def do_HEAD(self):
         self.send_response(200 if self.path == "/here" else 404)
         self.end_headers()
 
@@ -54,8 +55,7 @@ def test_a_dead_link_of_a_page_is_found(root, tmp_path, monkeypatch):
     (book / "_config.yml").write_text((root / "_config.yml").read_text())
     (book / "_toc.yml").write_text("format: jb-book\nroot: index\n")
     (book / "references.bib").write_text("")
-    (book / "tools").mkdir()
-    (book / "tools/status.py").write_text((root / "tools/status.py").read_text())
+    shutil.copytree(root / "tools", book / "tools")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         host = f"http://127.0.0.1:{server.server_port}"

@@ -4,7 +4,8 @@ import pdf
 import pytest
 from pypdf import PdfReader
 
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title} — A book</title><link rel="stylesheet" href="book.css">
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title} — A book</title>
+<link rel="stylesheet" href="book.css">
 <main class="bd-content"><h1 id="top">{title}</h1>{body}</main></html>"""
 FIRST = """<p>Some prose. <a id="away" href="second.html#far%20down">Further down</a>
 <a href="https://example.org/">elsewhere</a> <a href="first.ipynb">the notebook</a></p>
@@ -72,6 +73,6 @@ def test_links_lead_to_places_inside_and_no_address_of_this_machine_is_left(prin
 
 def test_a_page_that_is_not_built_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(pdf, "ROOT", folder)
-    with pytest.raises(pdf.PrintError, match="not built in .*: first, second. Build them first: make book"):
+    with pytest.raises(pdf.PrintError, match=r"not built in .*: first, second. Build them first: make book"):
         pdf.print_book(tmp_path, tmp_path / "book.pdf")
     assert list(tmp_path.iterdir()) == []

@@ -31,7 +31,8 @@ def ask(folder):
     """Let Sphinx ask for every link; return its findings, one dictionary a link."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["execute"] = {"execute_notebooks": "off"}
-    config["sphinx"]["local_extensions"] = {"status": str(ROOT / "tools")}
+    local = config["sphinx"]["local_extensions"]
+    config["sphinx"]["local_extensions"] = {name: str(ROOT / place) for name, place in local.items()}
     config["sphinx"]["config"] |= SETTINGS
     settings = folder / "_config.yml"
     settings.write_text(yaml.safe_dump(config), encoding="utf-8")

@@ -26,7 +26,10 @@ WITHIN = "book:"  # marks a link to another place of the book, until all pages a
 PREPARE = """async ([base, within]) => {
     await window.MathJax?.startup?.promise;
     await document.fonts.ready;
-    await Promise.all([...document.images].map(image => { image.loading = "eager"; return image.decode().catch(() => 0); }));
+    await Promise.all([...document.images].map(image => {
+        image.loading = "eager";
+        return image.decode().catch(() => 0);
+    }));
     const main = document.querySelector("main");
     for (const link of main.querySelectorAll("a[href]"))
         if (link.href.startsWith(base)) link.setAttribute("href", within + link.href.slice(base.length));
@@ -43,7 +46,9 @@ body { margin: 0; font: 10.5pt/1.5 "DejaVu Sans", sans-serif }
 section { box-sizing: border-box; height: 297mm; padding: 0 18mm; position: relative; break-after: page }
 .foot { position: absolute; left: 18mm; right: 18mm; bottom: 9mm; display: flex; justify-content: space-between;
   font-size: 8pt; color: #555 }
-.front { height: auto; padding-top: 45mm } h1 { font-size: 28pt; line-height: 1.2; margin: 0 } .author { margin: 4mm 0 20mm }
+.front { height: auto; padding-top: 45mm }
+h1 { font-size: 28pt; line-height: 1.2; margin: 0 }
+.author { margin: 4mm 0 20mm }
 .line { display: flex; color: inherit; text-decoration: none; margin: 0 0 1.5mm }
 .line i { flex: 1; border-bottom: 1px dotted #999; margin: 0 2mm 1.5mm }
 </style>"""

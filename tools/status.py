@@ -1,7 +1,7 @@
 """The directive `{status} PART` of the page "Status": tables about the build that shows them, none of it typed.
 
-The parts: `build`, `runs` (seconds of each chapter, from the cache of executed chapters), `packages`, `data`, `networks`
-and `records` (from the cards in tl_helpers/assets). Text goes into the page as text: no markup in it takes effect.
+The parts: `build`, `runs` (seconds of each chapter, from the cache of executed chapters), `packages`, `data`,
+`networks` and `records` (from the cards in tl_helpers/assets). Text goes into the page as text: markup has no effect.
 """
 
 import json
