@@ -200,5 +200,7 @@ def test_the_status_names_the_commit_and_says_when_there_is_more(tmp_path):
     git("add", ".")
     git("commit", "-m", "One")
     assert re.fullmatch("[0-9a-f]{40}", status.commit_of(tmp_path))
+    (tmp_path / "copy").mkdir()
+    assert status.commit_of(tmp_path / "copy").startswith("unknown")  # a copy within another project
     (tmp_path / "page.md").write_text("Two")
     assert status.commit_of(tmp_path).endswith("with changes that are not committed")

@@ -5,6 +5,7 @@ The build that is tested is _build/html, or the folder in BOOK_HTML.
 
 import functools
 import http.server
+import inspect
 import os
 import re
 import threading
@@ -257,3 +258,18 @@ def test_internal_links_lead_somewhere(site, page):
         if not path.is_file() or (name and path.suffix == ".html" and name not in anchors(path).targets):
             dead.append(link)
     assert dead == []
+
+
+def test_the_reference_describes_every_public_function(site):
+    import tl_helpers
+
+    described = anchors(site / "chapters/api.html").targets
+    public = {
+        f"{thing.__module__}.{name}"
+        for module in (getattr(tl_helpers, part) for part in tl_helpers.__all__ if part != "experiments")
+        for name, thing in vars(module).items()
+        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert len(public) > 50
+    assert public - described == set()
+    assert {f"tl_helpers.experiments.{name}" for name in ("Grid", "run", "records", "estimate")} <= described
