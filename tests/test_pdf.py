@@ -6,7 +6,8 @@ from pypdf import PdfReader
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title} — A book</title>
 <link rel="stylesheet" href="book.css">
-<main class="bd-content"><h1 id="top">{title}</h1>{body}</main></html>"""
+<main class="bd-content"><article>
+<section id="top"><h1>{title}<a class="headerlink" href="#top">#</a></h1>{body}</section></article></main></html>"""
 FIRST = """<p>Some prose. <a id="away" href="second.html#far%20down">Further down</a>
 <a href="https://example.org/">elsewhere</a> <a href="first.ipynb">the notebook</a></p>
 <details class="hide"><summary>Show</summary>FOLDED</details>
@@ -49,8 +50,9 @@ def test_pages_come_in_reading_order_with_numbers_and_an_outline(printed):
     assert "Far & down" in third
     assert third.rstrip().endswith("3")
     assert printed.page_labels == ["i", "1", "2", "3"]
-    titles = [entry.title for entry in printed.outline if not isinstance(entry, list)]
-    assert titles == ["First <page>", "Second"]
+    first, second, (below,) = printed.outline
+    found = [(entry.title, printed.get_destination_page_number(entry)) for entry in (first, second, below)]
+    assert found == [("First <page>", 1), ("Second", 2), ("Far & down", 3)]
     assert (printed.metadata.title, printed.metadata.author) == ("A book", "Somebody")
 
 

@@ -16,7 +16,7 @@ import browser
 import yaml
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import ArrayObject, FloatObject, NameObject, NullObject
+from pypdf.generic import ArrayObject, Fit, FloatObject, NameObject, NullObject
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +38,12 @@ PREPARE = """async ([base, within]) => {
     for (const {id} of main.querySelectorAll("[id]"))
         targets.appendChild(document.createElement("a")).href = "#" + encodeURIComponent(id);
     main.append(targets);
-    return document.title.split(" — ")[0];
+    const headings = [...main.querySelectorAll("article :is(h1, h2, h3)")].map(heading => {
+        const text = heading.cloneNode(true);
+        text.querySelectorAll(".headerlink").forEach(link => link.remove());
+        return [Number(heading.tagName[1]), heading.closest("[id]")?.id ?? "", text.textContent.trim()];
+    });
+    return [document.title.split(" — ")[0], headings];
 }"""
 STYLE = """<meta charset="utf-8"><style>
 @page { size: A4; margin: 0 }
@@ -68,12 +73,11 @@ def built_pages(site):
 
 
 def print_page(tab, site, name):
-    """Print one page of the site; return its title and the PDF."""
+    """Print one page of the site; return its title, its headings (level, target, text) and the PDF."""
     base = f"{site.as_uri()}/"
     tab.goto(f"{base}{name}.html")
-    title = tab.evaluate(PREPARE, [base, WITHIN])
-    options = {"outline": True, "tagged": True, "prefer_css_page_size": True, "print_background": True}
-    return title, PdfReader(io.BytesIO(tab.pdf(**options)))
+    title, headings = tab.evaluate(PREPARE, [base, WITHIN])
+    return title, headings, PdfReader(io.BytesIO(tab.pdf(prefer_css_page_size=True, print_background=True)))
 
 
 def print_text(tab, text):
@@ -112,6 +116,17 @@ def targets_of(name, reader, pages):
     return found
 
 
+def add_outline(writer, headings, places):
+    """Add the headings of a page to the outline, each below the last one of a higher level."""
+    above = {}
+    for (level, _, text), (page, left, top) in zip(headings, places, strict=True):
+        above = {other: entry for other, entry in above.items() if other < level}
+        parent = above[max(above)] if above else None
+        above[level] = writer.add_outline_item(
+            title=text, page_number=page.page_number, parent=parent, fit=Fit.xyz(left, top)
+        )
+
+
 def connect(writer, targets):
     """Turn the links that are marked `WITHIN` into links inside the PDF; one that leads to no page loses its link."""
     for page in writer.pages:
@@ -136,10 +151,11 @@ def bind(front, printed, numbers):
     """Put the front matter and the printed pages, with their footers, into one PDF; return its writer."""
     writer, targets, first = PdfWriter(), {}, len(front.pages)
     writer.append(front)
-    for name, _, reader in printed:
+    for name, _, headings, reader in printed:
         start = len(writer.pages)
         writer.append(reader)
         targets |= targets_of(name, reader, writer.pages[start:])
+        add_outline(writer, headings, [targets.get(f"{name}.html#{h[1]}", targets[f"{name}.html"]) for h in headings])
     for page, number in zip(writer.pages[first:], numbers.pages, strict=True):
         page.merge_page(number)
     connect(writer, targets)
@@ -156,7 +172,7 @@ def print_book(site, output):
         tab = chromium.new_page(color_scheme="light")
         printed = [(name, *print_page(tab, site, name)) for name in names]
         chapters, count = [], 0
-        for name, title, reader in printed:
+        for name, title, _, reader in printed:
             chapters.append((name, title, count + 1))
             count += len(reader.pages)
         front = print_text(tab, front_matter(config["title"], config["author"], chapters))
