@@ -1,7 +1,7 @@
 # Every target does its own set-up: `make book` in a fresh clone is enough.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book test test-without-data lint lab weights records bench notebooks clean
+.PHONY: help setup book test test-without-data lint pdf links lab weights records bench notebooks clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
@@ -45,6 +45,13 @@ $(INSTALLED): requirements.txt pyproject.toml
 book: $(INSTALLED)  ## run the chapters that changed and build the site in _build/html
 	$(PY) tools/book.py
 
+pdf: book  ## print the built book into _build/book.pdf (needs the browser of the tests)
+	$(PY) tools/browser.py
+	$(PY) tools/pdf.py
+
+links: $(INSTALLED)  ## check the links to other hosts (needs a network)
+	$(PY) tools/links.py
+
 lint: $(INSTALLED)  ## check the form of the code and of the notebooks
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -76,4 +83,4 @@ notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the test
 	$(PY) tools/notebooks.py refresh
 
 clean:  ## remove the built book; .venv and an interrupted `make weights` stay
-	rm -rf _build/html _build/.doctrees _build/.jupyter_cache $(WITHOUT_DATA) .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build/html _build/book.pdf _build/.doctrees _build/.jupyter_cache $(WITHOUT_DATA) .pytest_cache .ruff_cache .hypothesis

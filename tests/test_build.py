@@ -1,35 +1,54 @@
 """tools/book.py in a small copy of the book: what is built anew, what is not, and what stops a build."""
 
+import asyncio
+import errno
+import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
+import book as book_tool
 import nbformat
 import pytest
+import status
+from jupyter_cache import get_cache
 
 COUNT = 'with open("runs.txt", "a") as file:\n    print("run", file=file)'
 SHOW = "from tl_helpers import answers\nprint(f'The answer is {answers.number()}.')"
-TOC = "format: jb-book\nroot: index\nchapters:\n  - file: chapters/page\n"
+TOC = "format: jb-book\nroot: index\nchapters:\n  - file: chapters/page\n  - file: chapters/status\n"
+
+REPOSITORY = "https://github.com/any-name/any-book"
+BUTTONS = {
+    "https://mybinder.org/v2/gh/any-name/any-book/main?urlpath=lab/tree/chapters/page.ipynb",
+    "https://colab.research.google.com/github/any-name/any-book/blob/main/chapters/page.ipynb",
+}
+CARD = {"runs": 3, "machines": ["<script>alert(1)</script>", "*two* {doc}`no-such-page` [a](b)"]}
 
 
 @pytest.fixture
 def book(root, tmp_path):
     """Return a book of one page that shows what a helper returns and counts its runs in a file."""
-    for name in ("tools/book.py", "_config.yml", "requirements.txt"):
+    tmp_path = tmp_path / "a book 书 é"  # a folder as people name them
+    shutil.copytree(root / "tools", tmp_path / "tools")
+    for name in ("chapters/status.md", "_config.yml", "requirements.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(root / name, tmp_path / name)
     (tmp_path / "static").mkdir()
     shutil.copy(root / "static/book.css", tmp_path / "static")
-    for folder in ("chapters", "tl_helpers", "data"):
-        (tmp_path / folder).mkdir()
+    for folder in ("tl_helpers/assets", "data"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "_toc.yml").write_text(TOC)
     (tmp_path / "index.md").write_text("# A book\n")
     (tmp_path / "references.bib").write_text("")
     (tmp_path / "tl_helpers/__init__.py").write_text("")
     (tmp_path / "tl_helpers/data.py").write_text("KNOWN = {}\nDataError = ValueError\n")
     (tmp_path / "tl_helpers/answers.py").write_text("def number():\n    return 41\n")
+    (tmp_path / "tl_helpers/assets/records.json").write_text(json.dumps(CARD))
     write_page(tmp_path, "Some prose.")
     return SimpleNamespace(folder=tmp_path, page=tmp_path / "_build/html/chapters/page.html", build=build_in(tmp_path))
 
@@ -45,13 +64,18 @@ def write_page(folder, prose, code=SHOW):
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), folder / "chapters/page.ipynb")
 
 
+def command_of(folder):
+    """Return the command that builds a book, and its environment."""
+    own = {"PYTHONPATH": str(folder), "KERAS_HOME": str(folder / "keras"), "TL_DATA_DIR": str(folder / "data")}
+    return [sys.executable, str(folder / "tools/book.py")], {**os.environ, **own}
+
+
 def build_in(folder):
     """Return a function that builds the book of a folder and returns the finished process."""
-    own = {"PYTHONPATH": str(folder), "KERAS_HOME": str(folder / "keras"), "TL_DATA_DIR": str(folder / "data")}
+    command, own = command_of(folder)
 
-    def build():
-        command = [sys.executable, str(folder / "tools/book.py")]
-        return subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, timeout=300)
+    def build(**changes):
+        return subprocess.run(command, env={**own, **changes}, capture_output=True, text=True, timeout=300)
 
     return build
 
@@ -66,6 +90,12 @@ def test_a_page_follows_everything_that_it_depends_on(book):
     assert book.page.as_uri().replace("chapters/page", "index") in first.stdout
     assert "The answer is 41." in book.page.read_text()
 
+    assert [host for host in ("mybinder.org", "colab") if host in book.page.read_text()] == []  # no repository is named
+    told = (book.folder / "_build/html/chapters/status.html").read_text()
+    assert re.search(r"Page</span></a></p></td>\n<td><p>\d+\.\d</p>", told)  # how long the page ran
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;, *two* {doc}`no-such-page` [a](b)" in told  # nothing of it is markup
+    assert "no git history" in told
+
     write_page(book.folder, "Other prose.")
     assert book.build().returncode == 0
     assert "Other prose." in book.page.read_text()
@@ -73,8 +103,11 @@ def test_a_page_follows_everything_that_it_depends_on(book):
 
     helper = book.folder / "tl_helpers/answers.py"
     helper.write_text(helper.read_text().replace("41", "42"))
+    config = book.folder / "_config.yml"
+    config.write_text(config.read_text().replace('repository_url: ""', f"repository_url: {REPOSITORY}"))
     assert book.build().returncode == 0
     assert "The answer is 42." in book.page.read_text()
+    assert set(re.findall('href="(https://[^"]*)', book.page.read_text())) >= BUTTONS
     assert runs(book) == 2
 
     (book.folder / "data/mnist.npz").write_bytes(b"other data")
@@ -104,3 +137,70 @@ def test_a_warning_stops_every_build_until_it_is_mended(book):
     write_page(book.folder, "Some prose.")
     assert book.build().returncode == 0
     assert runs(book) == 1
+
+
+def test_ctrl_c_ends_in_a_sentence_and_the_next_build_works_even_in_a_poor_environment(book):
+    write_page(book.folder, "Some prose.", "import time\ntime.sleep(100)")
+    command, environment = command_of(book.folder)
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    building = subprocess.Popen(command, env=environment, **quiet)
+    deadline = time.monotonic() + 60
+    while not (book.folder / "chapters/runs.txt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(building.pid, signal.SIGINT)  # as a terminal does: to the kernels, too
+    told, _ = building.communicate(timeout=60)
+    assert building.returncode == 1
+    assert told.endswith("Interrupted. What was finished is kept; the next call goes on from there.\n")
+    assert "Traceback" not in told
+
+    write_page(book.folder, "Prose 书 é.", "print('书')")
+    home = book.folder / "home"
+    home.write_text("a file where the home should be, so that nobody can write into it")
+    built = book.build(HOME=str(home), LANG="C", LC_ALL="C")
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "Prose 书 é." in book.page.read_text(encoding="utf-8")
+    assert "<span></span>书" in book.page.read_text(encoding="utf-8")
+
+
+def test_a_place_that_cannot_be_written_is_said_in_a_sentence(book):
+    place = book.folder / "_build"
+    place.write_text("a file where the folder should be")
+    failed = book.build()
+    assert failed.returncode == 1
+    assert "The book cannot be written: [Errno" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert place.read_text() == "a file where the folder should be"
+
+
+def test_results_that_do_not_fit_the_disk_are_said_and_stored_by_the_next_run(tmp_path, monkeypatch):
+    class Full:
+        def cache_notebook_bundle(self, *_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(book_tool, "ROOT", tmp_path)
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    found = [(tmp_path / "page.ipynb", page)]
+    nbformat.write(page, found[0][0])
+    (told,) = asyncio.run(book_tool.execute_all(found, Full()))
+    assert told == "page.ipynb: its results cannot be stored: [Errno 28] No space left on device"
+    cache = get_cache(tmp_path / "cache")
+    assert asyncio.run(book_tool.execute_all(found, cache)) == []
+    assert book_tool.not_in(cache, [found[0][0]]) == []
+
+
+def test_the_status_names_the_commit_and_says_when_there_is_more(tmp_path):
+    def git(*arguments):
+        identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    assert status.commit_of(tmp_path) == "unknown: this copy of the book has no git history"
+    git("init")
+    assert status.commit_of(tmp_path).startswith("unknown")  # no commit yet
+    (tmp_path / "page.md").write_text("One")
+    git("add", ".")
+    git("commit", "-m", "One")
+    assert re.fullmatch("[0-9a-f]{40}", status.commit_of(tmp_path))
+    (tmp_path / "copy").mkdir()
+    assert status.commit_of(tmp_path / "copy").startswith("unknown")  # a copy within another project
+    (tmp_path / "page.md").write_text("Two")
+    assert status.commit_of(tmp_path).endswith("with changes that are not committed")

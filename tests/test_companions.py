@@ -47,7 +47,9 @@ def reading_minutes(path):
     """Count as the page says: 200 words a minute, a minute a formula, 5 s a visible line of code, 20 s a figure."""
     cells, text = notebooks.read(path).cells, prose(path)
     seen = [
-        c for c in cells if c.cell_type == "code" and not {"hide-input", "solution"} & set(c.metadata.get("tags", []))
+        c
+        for c in cells
+        if c.cell_type == "code" and not {"hide-input", "remove-cell", "solution"} & set(c.metadata.get("tags", []))
     ]
     lines = sum(bool(line.strip()) for cell in seen for line in cell.source.splitlines())
     figures = sum("figure" in cell.metadata.get("mystnb", {}) for cell in cells)

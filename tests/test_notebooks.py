@@ -1,5 +1,8 @@
 """The notebooks in git: what they carry, and their form. That they run is nbval's part (`make test`)."""
 
+import re
+import sys
+
 import nbformat
 import notebooks
 import pytest
@@ -98,6 +101,53 @@ def test_refresh_leaves_a_notebook_whose_cell_fails(tmp_path):
     with pytest.raises(notebooks.CellExecutionError, match="ZeroDivisionError"):
         notebooks.refresh(path)
     assert path.read_bytes() == before
+
+
+def test_the_first_cell_comes_before_all_code_and_numbers_go_on(tmp_path):
+    title, plain = nbformat.v4.new_markdown_cell("# Title"), code_cell("1")
+    compared = code_cell("2", count=2, tags=[notebooks.COMPARED])
+    compared.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"}, execution_count=2)]
+    notebook = notebook_of(title, plain, compared)
+    notebook.cells = list(notebook.cells)
+    for _ in range(2):  # again changes nothing
+        notebooks.put_first(notebook, notebooks.first_cell())
+        assert [cell.id for cell in notebook.cells] == [title.id, notebooks.FIRST, plain.id, compared.id]
+        assert (compared.execution_count, compared.outputs[0].execution_count) == (3, 3)
+
+
+@pytest.mark.parametrize("repository", ["", "https://github.com/any-name/any-book"])
+@pytest.mark.parametrize("colab", [True, False])
+def test_the_first_cell_installs_on_colab_and_says_how_elsewhere(root, tmp_path, monkeypatch, repository, colab):
+    config = (root / "_config.yml").read_text(encoding="utf-8")
+    (tmp_path / "_config.yml").write_text(config.replace('repository_url: ""', f"repository_url: {repository!r}"))
+    source, commands = notebooks.first_cell(tmp_path).source, []
+    monkeypatch.setattr("subprocess.run", lambda command, check: commands.append(command[1:]))
+    if colab:
+        monkeypatch.setitem(sys.modules, "google.colab", object())
+    exec(source, {})
+    assert commands == []  # the package is here
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    if repository and colab:
+        exec(source, {})
+        assert commands == [["-m", "pip", "install", f"git+{repository}"]]
+    else:
+        what = f"git\\+{repository}" if repository else "FOLDER_OF_THE_BOOK"
+        with pytest.raises(ModuleNotFoundError, match=f"needs the book's package tl_helpers.* -m pip install {what}"):
+            exec(source, {})
+
+
+@each_chapter
+def test_reads_no_file_beside_it(path):
+    code = "".join(cell.source for cell in notebooks.read(path).cells if cell.cell_type == "code")
+    assert re.findall(r"\.\./|\bopen\(|\bPath\(|\bchdir\(", code) == []
+
+
+def test_a_chapter_runs_in_any_folder(root, tmp_path):
+    path = tmp_path / "downloads 书" / "how_fast.ipynb"
+    path.parent.mkdir()
+    path.write_bytes((root / "chapters/how_fast.ipynb").read_bytes())
+    notebooks.refresh(path)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize(("tags", "status"), [([], None), ([notebooks.COMPARED], "some.ipynb: cell 1 is compared")])

@@ -6,6 +6,7 @@ The build that is tested is _build/html, or the folder in BOOK_HTML.
 import functools
 import gzip
 import http.server
+import inspect
 import os
 import re
 import threading
@@ -390,3 +391,18 @@ def test_is_accessible(chromium, address, page, width, theme):
         for node in each["nodes"][:3]
     ]
     assert told == []
+
+
+def test_the_reference_describes_every_public_function(site):
+    import tl_helpers
+
+    described = anchors(site / "chapters/api.html").targets
+    public = {
+        f"{thing.__module__}.{name}"
+        for module in (getattr(tl_helpers, part) for part in tl_helpers.__all__ if part != "experiments")
+        for name, thing in vars(module).items()
+        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert len(public) > 50
+    assert public - described == set()
+    assert {f"tl_helpers.experiments.{name}" for name in ("Grid", "run", "records", "estimate")} <= described

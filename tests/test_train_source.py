@@ -47,6 +47,40 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path, capsys):
     models.load_weights(models.source_cnn(), tmp_path / "halves" / "source_digits_epochs.npz", prefix="epoch01/")
 
 
+def test_ctrl_c_ends_in_a_sentence_and_the_next_call_goes_on(tmp_path, monkeypatch, capsys):
+    real, calls = train_source.training.fit, []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(train_source.training, "fit", interrupted)
+    monkeypatch.setitem(RECIPES, "digits", Recipe("300 digits", some_digits, epochs=2, batch_size=32))
+    monkeypatch.setattr("sys.argv", ["train_source.py", "digits", "--state", str(tmp_path), "--assets", str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"Interrupted\. The complete epochs are kept"):
+        train_source.main()
+    train_source.main()
+    assert "Going on after epoch 1" in capsys.readouterr().out
+    assert (tmp_path / "source_digits.npz").is_file()
+
+
+def test_data_that_are_not_here_and_a_place_that_cannot_be_written_are_sentences(tmp_path, monkeypatch):
+    def missing():
+        raise data.DataUnavailable("Expected the images; found none.")
+
+    place = tmp_path / "file"
+    place.touch()
+    monkeypatch.setattr("sys.argv", ["train_source.py", "digits", "--state", str(place)])
+    monkeypatch.setitem(RECIPES, "digits", Recipe("300 digits", some_digits, epochs=1))
+    with pytest.raises(SystemExit, match="The files cannot be written"):
+        train_source.main()
+    monkeypatch.setitem(RECIPES, "digits", Recipe("300 digits", missing, epochs=1))
+    with pytest.raises(SystemExit, match="Expected the images; found none"):
+        train_source.main()
+
+
 def test_the_card_describes_the_file_that_ships(tmp_path):
     card, held_out = run(tmp_path), some_digits()
     model = models.load_weights(models.source_cnn(), tmp_path / "source_digits.npz")

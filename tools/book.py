@@ -22,6 +22,7 @@ from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from sphinx_external_toc.parsing import parse_toc_yaml
+from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from tl_helpers import data
@@ -161,7 +162,10 @@ async def execute(path, notebook, cache, slots, bar):
             return f"{path.relative_to(ROOT)}: {type(error).__name__}\n{error}"
         seconds = time.perf_counter() - start
         bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
-        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        try:
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        except (OSError, SQLAlchemyError) as error:
+            return f"{path.relative_to(ROOT)}: its results cannot be stored: {error}"
         bar.write(f"  {path.name}: {seconds:.1f} s")
     return None
 
@@ -221,6 +225,10 @@ def main():
                 write_site(output)
     except (BuildError, data.DataError) as error:
         sys.exit(f"\n{error}")
+    except OSError as error:
+        sys.exit(
+            f"\nThe book cannot be written: {error}\nMake room or name another place with --output; then call again."
+        )
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. What was finished is kept; the next call goes on from there.")
     page = output / "_build" / "html" / "index.html"

@@ -5,7 +5,8 @@
     python tools/notebooks.py check [FILES]     list what is wrong; exit status 1 if anything is
 
 A compared cell carries the tag `nbval-check-output`; nbval runs the notebook and compares that cell's output with the
-stored one. Without FILES: all chapters.
+stored one. `refresh` and `strip` also give each chapter its first code cell, which is the same in all: where tl_helpers
+is missing, it says how to install it. Without FILES: all chapters.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -29,12 +31,29 @@ LONGEST_OUTPUT = 15  # lines; nobody compares more by eye
 TYPED = re.compile(r"\d+(?:\.\d+)?\s*(?:%|per cent)|\b\d\.\d{3,}\b")
 QUOTED = re.compile(r"95 % intervals?|at 95 %|^\|.*$|`[^`]*`|^[^\n]*\{(?:foot)?cite[^\n]*$", re.M)
 FENCED = re.compile(r"```.*?```|\$\$.*?\$\$", re.S)
+FIRST = "first-cell"  # the id of the first code cell
+FIRST_SOURCE = """\
+import importlib.util
+import subprocess
+import sys
+
+REPOSITORY = ""  # as in the book's _config.yml
+if importlib.util.find_spec("tl_helpers") is None:
+    command = [sys.executable, "-m", "pip", "install", f"git+{REPOSITORY}" if REPOSITORY else "FOLDER_OF_THE_BOOK"]
+    if not (REPOSITORY and "google.colab" in sys.modules):
+        raise ModuleNotFoundError(f"This notebook needs the book's package tl_helpers. Install it: {' '.join(command)}")
+    subprocess.run(command, check=True)"""
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
 def chapters():
     """Return the notebooks of the book."""
     return sorted((ROOT / "chapters").glob("*.ipynb"))
+
+
+def is_chapter(path):
+    """Tell whether a file is a chapter of the book."""
+    return path.parent == ROOT / "chapters"
 
 
 def is_compared(cell):
@@ -59,6 +78,26 @@ def write(notebook, path):
     draft.replace(path)
 
 
+def first_cell(root=ROOT):
+    """Return the first code cell of every chapter: it knows the repository that _config.yml names."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    repository = config["sphinx"]["config"]["html_theme_options"]["repository_url"]
+    source = FIRST_SOURCE.replace('REPOSITORY = ""', f'REPOSITORY = "{repository}"')
+    return nbformat.v4.new_code_cell(source, id=FIRST, metadata={"tags": ["remove-cell"]})
+
+
+def put_first(notebook, cell):
+    """Put the first code cell in place; what is numbered after a new one counts one more."""
+    if any(old.get("id") == FIRST for old in notebook.cells):
+        notebook.cells = [cell if old.get("id") == FIRST else old for old in notebook.cells]
+        return
+    place = next((i for i, old in enumerate(notebook.cells) if old.cell_type == "code"), len(notebook.cells))
+    for counted in [*notebook.cells, *(output for old in notebook.cells for output in old.get("outputs", []))]:
+        if counted.get("execution_count"):
+            counted.execution_count += 1
+    notebook.cells.insert(place, cell)
+
+
 def strip(notebook):
     """Remove in place all that a run leaves behind, except the outputs of compared cells."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
@@ -72,6 +111,8 @@ def strip(notebook):
 def refresh(path):
     """Run a notebook as its reader does: a fresh kernel in its own folder, from top to bottom."""
     notebook = read(path)
+    if is_chapter(path):
+        put_first(notebook, first_cell())
     resources = {"metadata": {"path": str(path.parent)}}
     options = {"timeout": CELL_TIMEOUT, "extra_arguments": ["--log-level=ERROR"]}
     NotebookClient(notebook, kernel_name="python3", resources=resources, **options).execute()
@@ -118,6 +159,9 @@ def violations(path):
             found += [f"cell {number} {message}" for message in output_violations(cell)]
         if typed := typed_numbers(cell):
             found.append(f"cell {number} has {', '.join(typed)} in prose: let a cell compute it and print Markdown")
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if is_chapter(path) and code[:1] != [first_cell()]:
+        found.append("does not begin with the first cell of all chapters: run `python tools/notebooks.py strip`")
     stored = text_of(notebook)
     strip(notebook)
     if text_of(notebook) != stored:
@@ -143,6 +187,8 @@ def main():
                 sys.exit(f"{path.name}: left as it was, because a cell fails.\n{error}")
         elif options.command == "strip":
             notebook = read(path)
+            if is_chapter(path):
+                put_first(notebook, first_cell())
             strip(notebook)
             write(notebook, path)
         found += violations(path)

@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,8 +190,17 @@ def make(name, recipe, state, assets):
 def main():
     """Train the networks that the command line names."""
     options = arguments()
-    for name in options.names or RECIPES:
-        make(name, RECIPES[name], options.state / name, options.assets)
+    try:
+        for name in options.names or RECIPES:
+            make(name, RECIPES[name], options.state / name, options.assets)
+    except data.DataError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(
+            f"The files cannot be written: {error}\nThe complete epochs are kept; the next call goes on after them."
+        )
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted. The complete epochs are kept; the next call goes on after them.")
 
 
 if __name__ == "__main__":
