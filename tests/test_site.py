@@ -51,6 +51,7 @@ LOOK = """async () => {
             source: image.getAttribute("src"), alt: image.alt, width: image.naturalWidth,
             output: Boolean(image.closest(".cell_output")), waits: image.loading === "lazy",
             keeps: image.getAttribute("width") > 0 && image.getAttribute("height") > 0,
+            stretched: Math.abs((image.width / image.height) / (image.naturalWidth / image.naturalHeight) - 1),
             caption: image.closest("figure")?.querySelector("figcaption")?.textContent ?? "",
         })),
         icons: all("[class*='fa-']").flatMap(element => [...element.classList])
@@ -344,6 +345,9 @@ def test_images_keep_their_place_and_wait(visit):
     images = [image for page in PAGES for image in visit(page, "desktop").seen["images"]]
     assert len(images) > 40
     assert [image["source"] for image in images if not (image["keeps"] and image["waits"])] == []
+    shown = [image for image in images if image["width"]]  # further down they still wait
+    assert len(shown) > 10
+    assert [image["source"] for image in shown if image["stretched"] > 0.02] == []
 
 
 def test_every_icon_on_the_pages_has_its_rule(visit):
