@@ -31,6 +31,7 @@ const HELD = {
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const mean = (values) => sum(values) / values.length;
 const several = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+const times = (count) => (count === 0 ? "never" : count === 1 ? "once" : `${count} times`);
 const seconds = (value) => `${value < 1 ? value.toFixed(2) : value.toFixed(1)}\u00a0s`;
 
 // Wilson's 95 % interval of a share.
@@ -96,16 +97,19 @@ async function imageOf(file) {
       picture.onerror = () => reject(new Error(`${file.name} cannot be read as an image. PNG and JPEG work.`));
       picture.src = address;
     });
-    return pixelsOf(picture, file.name);
+    return await pixelsOf(picture, file.name);
   } finally {
     URL.revokeObjectURL(address);
   }
 }
 
-function pixelsOf(picture, name) {
+async function pixelsOf(picture, name) {
   const { naturalWidth: wide, naturalHeight: high } = picture;
   if (!wide || !high) throw new Error(`${name} has no size in pixels. Save it as PNG.`);
   if (wide * high > LARGEST_PICTURE) throw new Error(`${name} has ${wide} × ${high} pixels; at most ${LARGEST_PICTURE / 1e6} million are read. Shrink it first.`);
+  await picture.decode().catch(() => {
+    throw new Error(`${name} is damaged and cannot be read to its end. Save it again.`);
+  });
   const [, context] = canvasOf(SIDE);
   const longer = Math.max(wide, high);
   const scale = longer >= 28 && longer <= SIDE ? 1 : SIDE / longer;
@@ -323,8 +327,8 @@ class Card {
     this.thumbs = make("div", { class: "tlx-thumbs" });
     this.count = make("span", {});
     this.addition = make("button", { type: "button", onclick: () => page.addDrawing(this) }, "Add");
-    this.cleaning = make("button", { type: "button", onclick: () => this.pad.clear() }, "Clear pad");
-    this.files = picker("Images …", { accept: "image/*", multiple: true }, (files) => page.addFiles(this, files));
+    this.cleaning = make("button", { type: "button", onclick: () => this.pad.clear() }, "Clear");
+    this.files = picker("Files …", { accept: "image/*", multiple: true }, (files) => page.addFiles(this, files));
     const buttons = make("div", { class: "tlx-actions" }, this.addition, this.cleaning, ...this.files);
     this.node = make("div", { class: "tlx-class", role: "group" }, make("div", { class: "tlx-name" }, this.name, this.remove), this.pad.canvas, buttons, this.count, this.thumbs);
     dropped(this.node, (files) => page.addFiles(this, files));
@@ -384,12 +388,12 @@ class Session {
     return this.told / (this.order.arms.length * this.order.parts.length * Math.min(POINTS, this.order.steps));
   }
 
-  // The curves of a network: the mean over the parts that have come so far.
+  // The curves of a network: the mean over the parts that have come so far, but for the one that holds nothing back.
   curve(arm) {
-    const tested = this.points[arm].filter((_, part) => this.order.parts[part].test.length);
-    const longest = Math.max(...tested.map((each) => each.length));
+    const tested = this.points[arm].map((points, part) => ({ points, part })).filter(({ part }) => this.order.parts[part].test.length);
+    const longest = Math.max(...tested.map(({ points }) => points.length));
     return Array.from({ length: longest }, (_, i) => {
-      const there = tested.map((points, part) => ({ point: points[i], part })).filter(({ point }) => point);
+      const there = tested.map(({ points, part }) => ({ point: points[i], part })).filter(({ point }) => point);
       const right = there.flatMap(({ point, part }) => this.rights(point, part));
       return { step: there[0].point.step, loss: mean(there.map(({ point }) => point.loss)), share: mean(right) };
     });
@@ -409,30 +413,27 @@ class Session {
     return times.length ? mean(times) : null;
   }
 
-  // Each network in words: what it got right, and what that may be worth.
+  // Each network in words: what it got right, what that may be worth, and whether it is told apart from scratch.
   words() {
     const lines = this.order.arms.map(({ name }, arm) => {
       const right = this.right(arm).filter((each) => each !== null);
       if (!right.length) return `${name}: nothing yet.`;
       const [low, high] = wilson(sum(right), right.length).map((value) => Math.round(100 * value));
-      return `${name}: ${sum(right)} of ${several(right.length, "held-back drawing")} right. In the long run that can be anything from ${low} to ${high} of 100 (95 % interval).`;
+      return `${name}: ${sum(right)} of ${several(right.length, "held-back drawing")} right. So in the long run it may get between ${low} and ${high} of 100 right (95 % interval).${this.against(arm)}`;
     });
-    return [...lines, ...this.compared(), `Guessing gets 1 of ${this.names.length} right.`];
+    return [...lines, `Guessing gets 1 of ${this.names.length} right.`];
   }
 
-  compared() {
+  against(arm) {
     const base = this.order.arms.findIndex(({ name }) => name === "from scratch");
-    if (base < 0) return [];
+    if (base < 0 || base === arm) return "";
     const scratch = this.right(base);
-    return this.order.arms.flatMap(({ name }, arm) => {
-      if (arm === base) return [];
-      const pairs = this.right(arm).map((right, i) => [right, scratch[i]]).filter(([a, b]) => a !== null && b !== null);
-      const [ours, theirs] = [pairs.filter(([a, b]) => a > b).length, pairs.filter(([a, b]) => a < b).length];
-      const chance = coin(ours, theirs);
-      if (ours + theirs === 0) return [`${name} against from scratch: the same drawings right. They are not told apart.`];
-      const verdict = chance >= 0.05 ? "They are not told apart." : ours > theirs ? `${name} is ahead on these drawings.` : "From scratch is ahead on these drawings.";
-      return [`${name} against from scratch: alone right ${ours} times, alone wrong ${theirs} times. A fair coin is as uneven in ${Math.max(1, Math.round(100 * chance))} of 100 tries. ${verdict}`];
-    });
+    const pairs = this.right(arm).map((right, i) => [right, scratch[i]]).filter(([ours, theirs]) => ours !== null && theirs !== null);
+    const [alone, other] = [pairs.filter(([ours, theirs]) => ours > theirs).length, pairs.filter(([ours, theirs]) => ours < theirs).length];
+    if (alone + other === 0) return " Right and wrong on the same drawings as from scratch.";
+    const chance = coin(alone, other);
+    const verdict = chance >= 0.05 ? "not told apart" : alone > other ? "ahead on these drawings" : "behind on these drawings";
+    return ` Only it is right ${times(alone)}, only from scratch ${times(other)}: ${verdict}, since a fair coin divides as unevenly in ${Math.max(1, Math.round(100 * chance))} of 100 tries.`;
   }
 }
 
@@ -522,6 +523,7 @@ class Draw {
     this.examples = this.unpackedExamples();
     this.root = make("section", { class: "tlx tlx-draw", id: model.get("name"), "aria-label": "Draw it, transfer it" }, ...this.first(), ...this.second(), ...this.third(), ...this.fourth());
     this.root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the keys
+    this.root.addEventListener("change", () => (this.code.textContent = this.python()));
     dropped(this.root, () => this.say("Drop images on one of the classes, or on the pad to try."));
     el.replaceChildren(this.root);
     this.update();
@@ -665,7 +667,6 @@ class Draw {
       const rate = select(RATES.map((each) => [each, String(each)]), arm.rate);
       const frozen = arm.name === "fine-tuned" ? select(FROZEN.map((words, k) => [k, words]), arm.frozen) : null;
       const facts = make("p", { class: "tlx-facts" });
-      for (const node of [rate, frozen]) node?.addEventListener("change", () => (this.code.textContent = this.python()));
       const fields = [make("label", {}, "learning rate ", rate), frozen ? make("label", {}, "frozen: ", frozen) : make("span", {}, `frozen: ${arm.frozen ? FROZEN[3] : FROZEN[0]}`)];
       const node = make("div", { class: "tlx-arm", role: "group", "aria-label": arm.name }, make("label", { class: "tlx-title" }, wanted, key(i), arm.name), ...fields, facts);
       return { ...arm, number: i, wanted, rate, frozenBy: frozen, facts, node };

@@ -369,7 +369,7 @@ class Trainer {
 
   // Train all arms on each part in turn; the networks of the last part are those that name new drawings.
   async train(order) {
-    this.stopped = false;
+    Object.assign(this, { stopped: false, networks: [] });
     const starts = order.arms.map((arm) => (arm.random ? drawn(order.seed) : this.source));
     const prefixes = [];
     const costs = [];
