@@ -15,8 +15,9 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from scipy import stats
 
-from tl_helpers import data, drawing, models, training, transfer, widgets
+from tl_helpers import data, drawing, experiments, models, training, transfer, widgets
 from tl_helpers.backend import tf
+from tl_helpers.experiments import evidence
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "_build" / "screenshots"
@@ -72,6 +73,18 @@ def test_the_weights_are_those_of_the_source_in_float16():
 def test_a_network_that_the_page_cannot_compute_is_refused(name, message):
     with pytest.raises(drawing.DrawingError, match=message):
         drawing.weights(name)
+
+
+def test_the_learning_rates_are_those_that_the_records_chose():
+    arms = {
+        "source features": "linear head, source features",
+        "fine-tuned": "fine-tuned from the source",
+        "from scratch": "from scratch",
+        "random features": "linear head, random features",
+    }
+    rows = evidence.rows_of(experiments.records(), evidence.FAR)
+    chosen = rows[rows.labels_per_class == 5].groupby("arm").learning_rate.unique()
+    assert {arm["name"]: [arm["rate"]] for arm in drawing.ARMS} == {name: list(chosen[arms[name]]) for name in arms}
 
 
 def test_more_classes_than_the_page_has_are_refused():

@@ -21,7 +21,7 @@ PAPER = 256  # side of what a symbol is drawn on, in pixels
 # What is trained side by side. The learning rates are those that the records chose for MNIST, 5 labels per class.
 ARMS = (
     {"name": "source features", "random": False, "frozen": 3, "standardise": True, "rate": 3e-3},
-    {"name": "fine-tuned", "random": False, "frozen": 0, "standardise": False, "rate": 1e-3},
+    {"name": "fine-tuned", "random": False, "frozen": 0, "standardise": False, "rate": 3e-4},
     {"name": "from scratch", "random": True, "frozen": 0, "standardise": False, "rate": 3e-3},
     {"name": "random features", "random": True, "frozen": 3, "standardise": True, "rate": 3e-3},
 )
