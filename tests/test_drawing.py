@@ -546,6 +546,7 @@ def test_stop_ends_soon_and_the_page_answers_meanwhile(tab):
     print(f"\nlongest frame {gap:.0f} ms, stopped after {took:.2f} s")
     assert took < 5
     assert tab.drawings() == [5, 5, 5]
+    assert tab.page.locator(".tlx-verdict li").first.inner_text() == "source features: nothing yet."
     tab.only("random features")
     tab.train(steps="30", **{"Hold back": "third"})
 

@@ -403,9 +403,12 @@ class Session {
     return answers.map((answer, i) => Number(answer === this.order.labels[this.order.parts[part].test[i]]));
   }
 
-  // For each drawing that was held back, whether a network had it right in the end: 0, 1, or nothing yet.
+  // For each drawing that was held back, whether a network had it right in the end: 0, 1, or nothing yet. Of several
+  // parts, one that was stopped on its way does not count.
   right(arm) {
-    return this.points[arm].flatMap((points, part) => (points.length ? this.rights(points.at(-1), part) : this.order.parts[part].test.map(() => null)));
+    const { parts, steps } = this.order;
+    const ended = (points) => points.length && (parts.length === 1 || points.at(-1).step === steps);
+    return this.points[arm].flatMap((points, part) => (ended(points) ? this.rights(points.at(-1), part) : this.order.parts[part].test.map(() => null)));
   }
 
   seconds(arm) {
@@ -708,6 +711,7 @@ class Draw {
     const order = { do: "train", arms, labels, parts, seed, classes: classes.length, steps: Number(this.steps.value), batch: BATCH, points: POINTS };
     this.session = new Session(order, classes.map(({ name }) => name));
     const left = classes.filter(({ id }) => !this.cards.get(id).pad.empty).map(({ name }) => `“${name}”`);
+    this.verdict.replaceChildren();
     this.busy(true);
     this.tell(`Training ${several(arms.length, "network")}, ${several(parts.length, "time")} each, on ${several(images.length, "drawing")} …${left.length ? ` What is on the pad of ${left.join(", ")} was not added and is left out.` : ""}`);
     this.begun = performance.now();

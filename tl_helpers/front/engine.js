@@ -238,9 +238,18 @@ class Network {
     return [...this.layers.slice(this.frozen), this.head].flatMap(({ kernel, bias }) => [kernel, bias]);
   }
 
+  // The layers that train, with room for their slopes.
+  trained() {
+    return TRUNK.slice(this.frozen).map((layer, i) => {
+      const slopes = { turned: new Float64Array(layer.width * layer.to), bias: new Float64Array(layer.to) };
+      const { kernel } = this.layers[this.frozen + i];
+      return { layer, at: this.frozen + i, turned: transposed(kernel, layer.width, layer.to), slopes };
+    });
+  }
+
   // Mean cross-entropy of some images, and its slopes by weights().
   loss(prefixes, labels) {
-    const trained = TRUNK.slice(this.frozen).map((layer, i) => ({ layer, at: this.frozen + i, turned: transposed(this.layers[this.frozen + i].kernel, layer.width, layer.to), slopes: { turned: new Float64Array(layer.width * layer.to), bias: new Float64Array(layer.to) } }));
+    const trained = this.trained();
     const head = { kernel: new Float64Array(this.head.kernel.length), bias: new Float64Array(this.classes) };
     let loss = 0;
     prefixes.forEach((prefix, row) => {
@@ -347,7 +356,11 @@ class Trainer {
     Object.assign(this, { source, tell, networks: [], stopped: false });
     const { port1, port2 } = new MessageChannel();
     this.breathed = now();
-    this.breathe = () => new Promise((resolve) => { port1.onmessage = resolve; port2.postMessage(0); });
+    this.breathe = () =>
+      new Promise((resolve) => {
+        port1.onmessage = resolve; // quicker than a timer, which waits four milliseconds
+        port2.postMessage(0);
+      });
   }
 
   // Let messages in, such as Stop or a drawing to name, but not more often than they could be noticed.
