@@ -870,7 +870,7 @@ arms = {
     "random features": transfer.feature_extraction(source, split, initialisation="random", ${random}),
 }
 for name, arm in arms.items():
-    print(f"{name}: {arm.evaluate(split.test).accuracy:.2f} of {len(split.test)} test drawings right")`;
+    print(f"{name}: {arm.evaluate(split.test).accuracy:.2f} of the {len(split.test)} test drawings right")`;
   }
 }
 
