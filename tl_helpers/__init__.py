@@ -5,7 +5,18 @@ Submodules load on first use (PEP 562), so ``import tl_helpers`` is quick and lo
 
 import importlib
 
-_SUBMODULES = ("data", "experiments", "knowledge", "measures", "models", "plots", "training", "transfer", "widgets")
+_SUBMODULES = (
+    "data",
+    "drawing",
+    "experiments",
+    "knowledge",
+    "measures",
+    "models",
+    "plots",
+    "training",
+    "transfer",
+    "widgets",
+)
 
 __all__ = list(_SUBMODULES)
 
