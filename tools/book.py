@@ -19,6 +19,7 @@ from pathlib import Path
 import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -102,16 +103,28 @@ def remove(*folders):
 
 
 def chapters():
-    """Return the notebooks of the table of contents, in reading order."""
-    pages = (ROOT / f"{page}.ipynb" for page in parse_toc_yaml(ROOT / "_toc.yml"))
-    return [path for path in pages if path.is_file()]
+    """Return the pages of the table of contents that have code to run, in reading order."""
+    files = (ROOT / f"{page}{ending}" for page in parse_toc_yaml(ROOT / "_toc.yml") for ending in (".ipynb", ".md"))
+    return [path for path in files if path.is_file() and (path.suffix == ".ipynb" or is_notebook(path))]
+
+
+def is_notebook(path):
+    """Tell whether a Markdown file has cells that run: the first page has some."""
+    return is_myst_markdown_notebook(path.read_text(encoding="utf-8"))
+
+
+def read(path):
+    """Read a page as a notebook."""
+    if path.suffix == ".ipynb":
+        return nbformat.read(path, nbformat.NO_CONVERT)
+    return read_myst_markdown_notebook(path.read_text(encoding="utf-8"), path=path)
 
 
 def not_in(cache, paths):
     """Return (path, notebook) for each notebook whose outputs the cache lacks; the most code first."""
     missing = []
     for path in paths:
-        notebook = nbformat.read(path, nbformat.NO_CONVERT)
+        notebook = read(path)
         try:
             cache.match_cache_notebook(notebook)
         except KeyError:
