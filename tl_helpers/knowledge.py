@@ -292,7 +292,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class LogicRules:
-    """Train towards the outputs as the rules would correct them: q(y|x) ∝ p(y|x) exp(−C Σ_l λ_l (1 − r_l(x, y))).
+    """Train towards the outputs as the rules would correct them: q(y|x) ∝ p(y|x) exp(−C Σ_i λ_i (1 − r_i(x, y))).
 
     The loss is (1 − π) · CE(y, p) + π · CE(q, p), with q counted as given. A person wrote the rules: this is prior
     knowledge, and none of it is taken from a source network.
@@ -329,7 +329,7 @@ class LogicRules:
             raise KnowledgeError(f"Expected one or more of knowledge.Rule, found {self.rules!r}.")
 
     def penalty(self, images, classes):
-        """Return C Σ_l λ_l (1 − r_l(x, y)).
+        """Return C Σ_i λ_i (1 − r_i(x, y)).
 
         Parameters
         ----------
