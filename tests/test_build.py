@@ -38,8 +38,8 @@ def book(root, tmp_path):
     for name in ("chapters/status.md", "_config.yml", "requirements.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(root / name, tmp_path / name)
-    (tmp_path / "static").mkdir()
-    shutil.copy(root / "static/book.css", tmp_path / "static")
+    for folder in ("static", "templates"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("mathjax"))
     for folder in ("tl_helpers/assets", "data"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "_toc.yml").write_text(TOC)
