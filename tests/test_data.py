@@ -559,6 +559,15 @@ def test_the_digits_are_to_be_had_where_mnist_is_too(folder, notices, monkeypatc
     assert np.array_equal(stand_in.held_out, digits.held_out)
 
 
+def test_nothing_takes_the_place_of_mnist_where_that_is_not_wanted(notices, monkeypatch):
+    monkeypatch.delenv("TL_DATA_DIR", raising=False)
+    monkeypatch.setenv("TL_OFFLINE", "1")
+    monkeypatch.setenv("KERAS_HOME", "/nowhere")
+    with pytest.raises(data.DataUnavailable, match="MNIST"):
+        data.load("mnist", stand_in=False)
+    assert notices == []
+
+
 # A data set of your own
 
 

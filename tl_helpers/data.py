@@ -180,7 +180,7 @@ class Notice:
         )
 
 
-def load(name, *, required=True):
+def load(name, *, required=True, stand_in=True):
     """Load MNIST or CIFAR-10 from the first place that has it.
 
     1. If ``TL_DATA_DIR`` is set: the file ``mnist.npz`` or ``cifar10.npz`` in that folder, and no other place.
@@ -192,6 +192,8 @@ def load(name, *, required=True):
     name : {"mnist", "cifar10"}
     required : bool
         False returns None, after a notice, where the data set is not to be had.
+    stand_in : bool
+        False lets nothing take the place of MNIST: it is required or missing as CIFAR-10 is.
 
     Returns
     -------
@@ -218,7 +220,7 @@ def load(name, *, required=True):
     try:
         return _from_folder(name, folder) if folder else _from_keras(name)
     except DataUnavailable as missing:
-        if name == "mnist" and not folder:
+        if name == "mnist" and not folder and stand_in:
             used = "Used instead: the 1,797 real handwritten digits that ship with scikit-learn, 8×8 pixels, resized."
             _show(Notice("MNIST is not here: smaller handwritten digits take its place", (used, str(missing))))
             return digits()

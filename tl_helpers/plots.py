@@ -18,7 +18,7 @@ from PIL import Image
 from tl_helpers.measures import paired_interval
 
 WIDTH = 6.4  # inches; 614 CSS pixels on a page
-COLOURS = 128  # of a figure on a page: a third of the bytes, and enough for photographs of 32 × 32 pixels
+COLOURS = 256  # of a figure on a page: a third of the bytes, and enough for photographs of 32 × 32 pixels
 STYLE = {
     "font.size": 10,
     "axes.titlesize": 10,

@@ -336,9 +336,10 @@ def _pair(name, network, pictures):
 
 def _gallery(target):
     """Put the test images whose answers are recorded into one picture; nothing where the data are not here."""
-    dataset = data.load(target.partition("-")[0], required=False)
-    if dataset is None or dataset.name != target.partition("-")[0]:
-        return {}
+    try:
+        dataset = data.load(target.partition("-")[0], stand_in=False)
+    except data.DataUnavailable:
+        return {}  # the explorer says that it was made without them
     if target == "cifar10-b":
         dataset = data.only(dataset, data.CIFAR10_B, target)
     test = data.spread(dataset.rows(dataset.held_out), ANSWERED)
