@@ -331,6 +331,8 @@ def weights(chromium, site):
         for page in PAGES:
             before = sum(Compressing.sent.values())
             tab.goto(f"http://127.0.0.1:{server.server_port}/{page}.html", wait_until="networkidle")
+            tab.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; }")
+            tab.wait_for_load_state("networkidle")
             found[page] = sum(Compressing.sent.values()) - before
         context.close()
         server.shutdown()
