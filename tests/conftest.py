@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import browser as browsers
 import numpy as np
 import pytest
+from playwright.sync_api import sync_playwright
 
 from tl_helpers import data
 
@@ -13,6 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def root():
     return ROOT
+
+
+@pytest.fixture(scope="module")  # not longer: while it runs, a test cannot start an event loop of its own
+def chromium():
+    """A browser without a window."""
+    with sync_playwright() as playwright:
+        browser = browsers.launch(playwright)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,10 @@ import json
 import time
 from pathlib import Path
 
-import browser as browsers
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from scipy import stats
 
 from tl_helpers import data, drawing, experiments, models, training, transfer, widgets
@@ -32,14 +31,6 @@ IN_THE_DARK = """() => {
     for (const [name, colour] of Object.entries(dark)) style.setProperty(`--pst-color-${name}`, colour);
     document.body.style.background = dark.background;
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = browsers.launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

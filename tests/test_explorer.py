@@ -14,10 +14,9 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import unquote
 
-import browser as browsers
 import nbformat
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tl_helpers import data, measures, widgets
 from tl_helpers.experiments import card, explorer
@@ -26,14 +25,6 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "_build" / "screenshots"
 QUICK_ENOUGH = 500  # milliseconds for one change; it takes about ten
 SERVER_STARTS_IN = 120  # seconds
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = browsers.launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

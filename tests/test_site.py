@@ -16,13 +16,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-import browser as browsers
 import icons
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from jupyter_cache import get_cache
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from tl_helpers import data
@@ -101,14 +100,6 @@ def address(site):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = browsers.launch(playwright)
-        yield browser
-        browser.close()
 
 
 def visit_page(chromium, base, page, width):
