@@ -65,7 +65,7 @@ test-without-data: $(INSTALLED)  ## the worked example, its notices and the site
 	rm -rf $(WITHOUT_DATA)/keras && mkdir -p $(WITHOUT_DATA)/keras
 	env -u TL_DATA_DIR TL_OFFLINE=1 KERAS_HOME="$(CURDIR)/$(WITHOUT_DATA)/keras" $(PY) tools/book.py --output $(WITHOUT_DATA)
 	env -u TL_DATA_DIR TL_OFFLINE=1 KERAS_HOME="$(CURDIR)/$(WITHOUT_DATA)/keras" BOOK_HTML=$(WITHOUT_DATA)/_build/html \
-	  $(PYTEST) tests/test_site.py chapters/04_worked_example.ipynb -k "not accessible and not light"
+	  $(PYTEST) tests/test_site.py chapters/04_worked_example.ipynb -k "not accessible and not light and not slow"
 
 lab: $(INSTALLED)  ## open the chapters in JupyterLab
 	$(PY) -m jupyterlab chapters

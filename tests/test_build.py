@@ -19,7 +19,9 @@ import status
 from jupyter_cache import get_cache
 
 COUNT = 'with open("runs.txt", "a") as file:\n    print("run", file=file)'
-SHOW = "from tl_helpers import answers\nprint(f'The answer is {answers.number()}.')"
+SHOW = """import os
+from tl_helpers import answers
+print(f"The answer is {answers.number()}.", os.environ["OMP_NUM_THREADS"], "thread")"""
 TOC = "format: jb-book\nroot: index\nchapters:\n  - file: chapters/page\n  - file: chapters/status\n"
 
 REPOSITORY = "https://github.com/any-name/any-book"
@@ -88,7 +90,7 @@ def test_a_page_follows_everything_that_it_depends_on(book):
     first = book.build()
     assert first.returncode == 0, first.stdout + first.stderr
     assert book.page.as_uri().replace("chapters/page", "index") in first.stdout
-    assert "The answer is 41." in book.page.read_text()
+    assert "The answer is 41. 1 thread" in book.page.read_text()
 
     assert [host for host in ("mybinder.org", "colab") if host in book.page.read_text()] == []  # no repository is named
     told = (book.folder / "_build/html/chapters/status.html").read_text()

@@ -344,6 +344,39 @@ def test_images_keep_their_place_and_wait(visit):
     assert [image["source"] for image in images if image["stretched"] > 0.02] == []
 
 
+WATCH_SHIFTS = """window.shifts = [];
+new PerformanceObserver(list => list.getEntries().forEach(entry => {
+    if (entry.sources.some(source => source.node?.parentElement?.closest("article"))) window.shifts.push(entry.value);
+})).observe({type: "layout-shift", buffered: true});"""
+
+SCROLL = """async () => {
+    for (let top = 0; top < document.documentElement.scrollHeight; top += 2500) {
+        window.scrollTo(0, top);
+        await new Promise(resolve => setTimeout(resolve, 250));
+    }
+}"""
+
+SLOW = {"offline": False, "latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 100_000}  # ms, bytes/s
+
+
+@pytest.mark.parametrize("page", ["chapters/03_3_knowledge_transfer", "chapters/04_1_results"])
+def test_little_moves_while_a_page_comes_over_a_slow_line(chromium, address, page):
+    """Formulas move the text a little when they are set; figures must not. Below 0.1 is what Web Vitals calls good."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 900})
+    context.add_init_script(WATCH_SHIFTS)
+    tab = context.new_page()
+    context.new_cdp_session(tab).send("Network.emulateNetworkConditions", SLOW)
+    tab.goto(f"{address}{page}.html", wait_until="load")
+    tab.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; }")
+    loading = tab.evaluate("window.shifts.reduce((sum, shift) => sum + shift, 0)")
+    tab.evaluate(SCROLL)
+    both = tab.evaluate("window.shifts.reduce((sum, shift) => sum + shift, 0)")
+    context.close()
+    print(f"\n{page}: layout shift {loading:.3f} while loading, {both - loading:.3f} while figures come")
+    assert 0 <= loading < 0.1
+    assert both - loading < 0.01
+
+
 def test_every_icon_on_the_pages_has_its_rule(visit):
     classes = {name for page in PAGES for name in visit(page, "desktop").seen["icons"]}
     assert len(classes) > 8
