@@ -78,3 +78,12 @@ def test_a_page_that_is_not_built_is_named(folder, tmp_path, monkeypatch):
     with pytest.raises(pdf.PrintError, match=r"not built in .*: first, second. Build them first: make book"):
         pdf.print_book(tmp_path, tmp_path / "book.pdf")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("listed", "told"), [("", True), ("/fonts/wqy.ttc: WenQuanYi", False)])
+def test_a_machine_without_chinese_letters_says_so(tmp_path, monkeypatch, listed, told):
+    tool = tmp_path / "fc-list"
+    tool.write_text(f'#!/bin/sh\necho "{listed}"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert ("apt install" in pdf.missing_letters()) == told

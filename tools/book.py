@@ -164,6 +164,7 @@ async def execute(path, notebook, cache, slots, bar):
             notebook,
             timeout=CELL_TIMEOUT,
             store_widget_state=False,  # the page has the widgets' own HTML; the state would stand beside it once more
+            coalesce_streams=True,  # of a progress bar the last state alone
             record_timing=False,  # it would go into the cells' metadata, by which the cache knows a chapter
             resources={"metadata": {"path": str(path.parent)}},
             extra_arguments=["--log-level=ERROR"],

@@ -8,6 +8,8 @@ Each page is printed by the browser that the tests use; static/book.css says how
 import argparse
 import html
 import io
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote
@@ -164,6 +166,15 @@ def bind(front, printed, numbers):
     return writer
 
 
+def missing_letters():
+    """Say that Chinese words would be printed as boxes, where no font has their letters; an empty text if one has."""
+    if shutil.which("fc-list") is None:  # not Linux: macOS and Windows bring such fonts
+        return ""
+    if subprocess.run(["fc-list", ":lang=zh"], capture_output=True, text=True, check=False).stdout.strip():
+        return ""
+    return "No font has Chinese letters: the glossary's Chinese words are boxes. Debian: apt install fonts-wqy-zenhei"
+
+
 def print_book(site, output):
     """Print the site in `site` into the file `output`; return the number of pages."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
@@ -197,6 +208,8 @@ def main():
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"The PDF cannot be written: {error}")
+    if missing_letters():
+        print(missing_letters())
     print(f"{options.output.resolve()}: {pages} pages, {options.output.stat().st_size / 1e6:.1f} MB")
 
 
