@@ -60,7 +60,7 @@ LOOK = """async () => {
             .filter(name => /^fa-(?!solid|lg)/.test(name)),
         widgets: all(".tlx").map(element => element.parentElement.id.split("-")[0]),
         broken: all("img").filter(image => image.naturalWidth === 0).map(image => image.src),
-        cut: all(".cell_input pre").filter(code => code.scrollWidth > code.clientWidth + 1)
+        cut: all("div.highlight:not(.cell_output *) pre").filter(code => code.scrollWidth > code.clientWidth + 1)
             .map(code => code.textContent.slice(0, 80)),
         overflow: document.documentElement.scrollWidth - width,
         wide: all("main *").filter(element => element.getBoundingClientRect().right > width + 1)
@@ -181,7 +181,7 @@ def test_fits_the_width_of_the_screen(visit, page, screen):
     assert seen["overflow"] <= 0, f"wider than the screen: {seen['wide']}"
 
 
-@each_chapter
+@each_page
 def test_no_line_of_code_is_cut_off(visit, page):
     assert visit(page, "desktop").seen["cut"] == []
 
