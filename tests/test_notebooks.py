@@ -37,6 +37,15 @@ def test_cells_are_short(path):
     assert [source for source, count in zip(code, lines, strict=True) if not 1 <= count <= LONGEST_CELL] == []
 
 
+@each_chapter
+def test_links_between_pages_work_in_jupyterlab_too(path):
+    """A `{doc}` role is a link on the site alone; a link to the file is one in both."""
+    prose = "\n".join(cell.source for cell in notebooks.read(path).cells if cell.cell_type == "markdown")
+    targets = re.findall(r"\]\(([^)#:]+\.(?:ipynb|md))\)", prose)
+    assert "{doc}" not in prose
+    assert [target for target in targets if not (path.parent / target).is_file()] == []
+
+
 def notebook_of(*cells):
     metadata = {"kernelspec": notebooks.KERNELSPEC, "language_info": {"name": "python"}}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
