@@ -1,7 +1,7 @@
 // Movable: a figure of lines or bars whose controls pick one of the frames that were computed beforehand.
 // It stands behind common.js in one module.
 
-const PLACE = { wide: 340, high: 220, left: 46, right: 332, top: 10, bottom: 178 };
+const PLACE = { wide: 340, high: 220, left: 64, right: 334, top: 10, bottom: 178 };
 const INKS = ["var(--tlx-now)", "var(--tlx-scratch)", "var(--tlx-random)", "var(--tlx-pinned)"];
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
 
