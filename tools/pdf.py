@@ -208,8 +208,8 @@ def main():
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"The PDF cannot be written: {error}")
-    if missing_letters():
-        print(missing_letters())
+    if hint := missing_letters():
+        print(hint)
     print(f"{options.output.resolve()}: {pages} pages, {options.output.stat().st_size / 1e6:.1f} MB")
 
 
