@@ -13,7 +13,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 @contextlib.contextmanager
 def _native_stderr_closed():
     """Send file descriptor 2 to nowhere: TensorFlow logs a few lines there before any log level applies."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed, as `2>&-` does; the next file that is opened must not take its place
+        kept = os.dup(nowhere)
     try:
         os.dup2(nowhere, 2)
         yield

@@ -5,6 +5,7 @@ Three of them are taken from a source network (`L2SP`, `Distillation`, `Attentio
 Taught in: chapter 3.3 (Knowledge transfer).
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from tl_helpers import models
+from tl_helpers import graph, models
 from tl_helpers.backend import keras, tf
 from tl_helpers.training import Term
 
@@ -85,12 +86,11 @@ class L2SP:
                 f"L2SP holds copied layers near the source's weights, but none is trained: {setting.copied} layers are "
                 f"copied and {setting.frozen} frozen. Copy more, or freeze fewer."
             )
-        ours, theirs = (models.weight_layers(network) for network in (setting.model, setting.source))
-        pulled = slice(setting.frozen, setting.copied)
+        ours, theirs = models.weight_layers(setting.model), graph.operations_of(setting.source)
         near = [
             (weight, tf.constant(start.numpy()))
-            for layer, origin in zip(ours[pulled], theirs[pulled], strict=True)
-            for weight, start in zip(layer.trainable_weights, origin.trainable_weights, strict=True)
+            for layer in ours[setting.frozen : setting.copied]
+            for weight, start in zip(graph.learned(layer), graph.learned(theirs[layer.name]), strict=True)
         ]
         new = [weight for layer in ours[setting.copied :] for weight in layer.trainable_weights]
 
@@ -108,8 +108,9 @@ class Distillation:
     Parameters
     ----------
     teacher : keras.Model
-        Images ``(N, 32, 32, 3)`` to logits over the target's classes. A CIFAR-10 network has none of the digits among
-        its classes: a teacher of digits has seen labelled digits, and these are part of the method's price.
+        Images to logits over the target's classes, or to their probabilities, of which the logarithms are taken
+        (`models.logits`). A CIFAR-10 network has none of the digits among its classes: a teacher of digits has seen
+        labelled digits, and these are part of the method's price.
     class_names : sequence of str
         What the teacher's outputs mean. They are compared with the target's: ten outputs alone prove nothing, as
         CIFAR-10 has ten classes too.
@@ -121,7 +122,8 @@ class Distillation:
     Raises
     ------
     KnowledgeError
-        If temperature or weight are out of range; in training, if the teacher's classes are not the target's.
+        If temperature or weight are out of range; in training, if the teacher's classes are not the target's, or
+        stand in another order.
 
     References
     ----------
@@ -152,13 +154,17 @@ class Distillation:
         -------
         training.Term
         """
-        wanted, outputs = tuple(setting.train.class_names), self.teacher.outputs[0].shape[-1]
-        if tuple(self.class_names) != wanted or outputs != len(wanted):
+        wanted, given = tuple(setting.train.class_names), tuple(map(str, self.class_names))
+        outputs = graph.graph_of(self.teacher).outputs[0].shape[-1]
+        if given != wanted or outputs != len(wanted):
+            remedy = "Train a teacher on the target's classes first."
+            if set(given) == set(wanted) and outputs == len(wanted):
+                remedy = "The order differs: train the teacher on the target's order, data.only(dataset, class_names)."
             raise KnowledgeError(
-                f"The teacher has {outputs} outputs, for {', '.join(map(str, self.class_names))}, but the target's "
-                f"classes are {', '.join(wanted)}. Train a teacher on the target's classes first."
+                f"The teacher has {outputs} outputs, for {', '.join(given)}, but the target's classes are "
+                f"{', '.join(wanted)}. {remedy}"
             )
-        soft = softened(models.outputs(self.teacher, setting.train.images), self.temperature)
+        soft = softened(models.logits(self.teacher, setting.train.images), self.temperature)
         factor = self.weight * self.temperature**2
 
         def loss(logits, taps, targets):
@@ -214,7 +220,7 @@ class AttentionTransfer:
         """
         frozen = {layer.name for layer in models.weight_layers(setting.model)[: setting.frozen]}
         for name in self.layers:
-            shapes = [models.find_layer(network, name).output.shape for network in (setting.source, setting.model)]
+            shapes = [models.activations_at(network, name).output.shape for network in (setting.source, setting.model)]
             if name in frozen:
                 raise KnowledgeError(
                     f"{name!r} is frozen, so its maps cannot come nearer. Freeze fewer layers, or drop it."
@@ -224,7 +230,7 @@ class AttentionTransfer:
                     f"Attention maps need a layer with height, width and channels, equally high and wide in both "
                     f"networks; {name!r} puts out {tuple(shapes[0][1:])} in the source and {tuple(shapes[1][1:])} here."
                 )
-        run = [models.compiled(models.features_at(setting.source, name)) for name in self.layers]
+        run = [models.compiled(models.activations_at(setting.source, name)) for name in self.layers]
         maps = np.concatenate([attention_maps(forward(setting.train.images)) for forward in run], axis=1)
 
         def loss(logits, taps, targets):
@@ -356,6 +362,7 @@ class LogicRules:
         ndarray, shape (N, K), float32
             q; each row sums to 1.
         """
+        _check_logits(logits)
         return softened(logits - self.penalty(images, logits.shape[1]))
 
     def term(self, setting):
@@ -419,10 +426,22 @@ def loop_rules():
     them. Taught in: chapter 3.3 (Knowledge transfer).
     """
     return (
-        unlikely("a loop: not 1, 2, 3, 5, 7", lambda images: loops(images) > 0, (1, 2, 3, 5, 7)),
-        unlikely("no loop: not 0, 6, 8, 9", lambda images: loops(images) == 0, (0, 6, 8, 9)),
-        unlikely("two loops: 8", lambda images: loops(images) == 2, (0, 1, 2, 3, 4, 5, 6, 7, 9)),
+        unlikely("a loop: not 1, 2, 3, 5, 7", _has_loop, (1, 2, 3, 5, 7)),
+        unlikely("no loop: not 0, 6, 8, 9", _has_no_loop, (0, 6, 8, 9)),
+        unlikely("two loops: 8", _has_two_loops, (0, 1, 2, 3, 4, 5, 6, 7, 9)),
     )
+
+
+def _has_loop(images):  # named, so that rules can be pickled with a result
+    return loops(images) > 0
+
+
+def _has_no_loop(images):
+    return loops(images) == 0
+
+
+def _has_two_loops(images):
+    return loops(images) == 2
 
 
 def wrong_rules():
@@ -437,7 +456,7 @@ def wrong_rules():
     -----
     Taught in: chapter 3.3 (Knowledge transfer).
     """
-    return (unlikely("WRONG, a loop: not 0, 6, 8, 9", lambda images: loops(images) > 0, (0, 6, 8, 9)),)
+    return (unlikely("WRONG, a loop: not 0, 6, 8, 9", _has_loop, (0, 6, 8, 9)),)
 
 
 def unlikely(name, speaks, classes, count=10, confidence=1.0):
@@ -471,11 +490,11 @@ def unlikely(name, speaks, classes, count=10, confidence=1.0):
     classes = tuple(classes)
     if not set(classes) <= set(range(count)):
         raise KnowledgeError(f"Rule {name!r}: expected classes from 0 to {count - 1}, found {classes}.")
+    return Rule(name, functools.partial(_unlikely, speaks, classes, count), confidence)
 
-    def truth(images):
-        return 1.0 - np.outer(speaks(images), np.isin(range(count), classes))
 
-    return Rule(name, truth, confidence)
+def _unlikely(speaks, classes, count, images):
+    return 1.0 - np.outer(speaks(images), np.isin(range(count), classes))
 
 
 def rule_table(rules, images, labels, class_names):
@@ -527,13 +546,27 @@ def softened(logits, temperature=1.0):
     -------
     ndarray, shape (N, K), float32
 
+    Raises
+    ------
+    KnowledgeError
+        If the logits are probabilities already.
+
     References
     ----------
     Hinton, Vinyals and Dean (2015), equation 1. Taught in: chapter 3.3 (Knowledge transfer).
     """
+    _check_logits(logits)
     scaled = np.asarray(logits, "float64") / temperature
     powers = np.exp(scaled - scaled.max(1, keepdims=True))
     return (powers / powers.sum(1, keepdims=True)).astype("float32")
+
+
+def _check_logits(logits):
+    if models.are_probabilities(logits):
+        raise KnowledgeError(
+            "Expected logits; found rows that are probabilities, none negative and with a sum of 1. Take their "
+            "logarithms (numpy.log), or run the network through models.logits, which does."
+        )
 
 
 def attention_maps(activations):

@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import zipfile
-import zlib
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -15,13 +14,11 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from tl_helpers import graph
 from tl_helpers.backend import keras, tf
+from tl_helpers.graph import ModelError
 
 IMAGE_SHAPE = (32, 32, 3)
-
-
-class ModelError(ValueError):
-    """A network, a layer or a checkpoint is not what was asked for."""
 
 
 def source_cnn(seed=0, classes=10):
@@ -198,7 +195,25 @@ def asset(name):
 
 
 def weight_layers(model):
-    """List the layers that hold trainable weights, input first: the layers that ``copy`` and ``freeze`` count.
+    """List the layers that hold weights, input first: the layers that ``copy`` and ``freeze`` count.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Networks inside it are opened: their layers count one by one.
+
+    Returns
+    -------
+    list of keras.Layer
+        `Normalization` is left out: what it holds are statistics of the images, not weights.
+    """
+    return [
+        layer for layer in graph.layers_of(model) if layer.weights and not isinstance(layer, keras.layers.Normalization)
+    ]
+
+
+def places(model):
+    """List where a network can be cut and frozen: where all that goes from images to outputs passes through one tensor.
 
     Parameters
     ----------
@@ -206,9 +221,19 @@ def weight_layers(model):
 
     Returns
     -------
-    list of keras.Layer
+    list of str
+        Names of layers and operations, those of networks inside it too, input first.
+
+    Raises
+    ------
+    ModelError
+        If it has no graph, or several inputs or outputs.
+
+    Notes
+    -----
+    Taught in: chapter 2 (Core concepts).
     """
-    return [layer for layer in model.layers if layer.weights and not isinstance(layer, keras.layers.Normalization)]
+    return list(graph.places(graph.opened(model)))
 
 
 def find_layer(model, name):
@@ -222,28 +247,28 @@ def find_layer(model, name):
     Returns
     -------
     keras.Layer
+        One of a network inside it, if no other has the name.
 
     Raises
     ------
     ModelError
         If no layer has the name; the message lists the names.
     """
-    for layer in model.layers:
-        if layer.name == name:
-            return layer
-    names = ", ".join(layer.name for layer in model.layers)
-    raise ModelError(f"The network {model.name!r} has no layer {name!r}. Its layers are: {names}.")
+    found = graph.operations_of(model)
+    if name not in found:
+        raise ModelError(f"The network {model.name!r} has no layer {name!r}. Its layers are: {graph.listed(found)}.")
+    return found[name]
 
 
-def features_at(model, layer):
+def features_at(model, layer=None):
     """Cut a network after a named layer.
 
     Parameters
     ----------
     model : keras.Model
-    layer : str
-        Name of the last layer to keep, for instance ``"conv3"``. A name does not break when a layer is added
-        elsewhere; an index such as ``layers[-3]`` does.
+    layer : str, optional
+        Name of the last layer to keep, for instance ``"conv3"``; one of `places`. A name does not break when a layer is
+        added elsewhere; an index such as ``layers[-3]`` does. By default the last place before the classifier.
 
     Returns
     -------
@@ -253,30 +278,57 @@ def features_at(model, layer):
     Raises
     ------
     ModelError
-        If no layer has the name.
+        If no layer has the name, or the network does not pass through one tensor there; the message names the places
+        where it does.
 
     Notes
     -----
     Taught in: chapter 4 (Worked example).
     """
-    return keras.Model(model.inputs, find_layer(model, layer).output, name=f"{model.name}_to_{layer}")
+    whole = graph.opened(model)
+    layer, tensor = graph.place(whole, layer)
+    return keras.Model(whole.inputs, tensor, name=f"{model.name}_to_{layer}")
 
 
-def tapped(model, layers):
-    """Run a chain of layers and keep what some of them put out.
+def activations_at(model, layer):
+    """Read a layer wherever it lies, in a branch too: `features_at` without the demand that all passes through it.
 
     Parameters
     ----------
     model : keras.Model
-        A chain, such as a Sequential.
+    layer : str
+
+    Returns
+    -------
+    keras.Model
+        Images to the activations of that layer, where it is called first. It shares its weights with `model`.
+
+    Raises
+    ------
+    ModelError
+        If no layer has the name.
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    return keras.Model(*_with_tensors(model, [layer], lambda output, kept: kept[layer]))
+
+
+def tapped(model, layers):
+    """Run a network and keep what some of its layers put out.
+
+    Parameters
+    ----------
+    model : keras.Model
     layers : collection of str
         Names of layers.
 
     Returns
     -------
     keras.Model
-        Inputs to a pair: the chain's outputs, and a dict of layer name to that layer's activations. It shares its
-        weights with `model`.
+        Inputs to a pair: the outputs, and a dict of layer name to that layer's activations. It shares its weights with
+        `model`.
 
     Raises
     ------
@@ -287,16 +339,20 @@ def tapped(model, layers):
     -----
     Taught in: chapter 3.3 (Knowledge transfer).
     """
+    image, outputs = _with_tensors(model, layers, lambda output, kept: [output, kept])
+    return keras.Model(image, outputs, name=f"{model.name}_tapped")
+
+
+def _with_tensors(model, layers, choose):
+    """Return a network's input, and what `choose` makes of its output and of the outputs of some layers."""
+    whole = graph.opened(model)
+    tensors = {}
+    for node in graph.nodes_of(whole):
+        tensors.setdefault(node.operation.name, node.output_tensors[0])
     for name in layers:
-        find_layer(model, name)
-    x = inputs = keras.Input(model.inputs[0].shape[1:])
-    kept = {}
-    for layer in model.layers:
-        if not isinstance(layer, keras.layers.InputLayer):
-            x = layer(x)
-        if layer.name in layers:
-            kept[layer.name] = x
-    return keras.Model(inputs, [x, kept], name=f"{model.name}_tapped")
+        if name not in tensors:
+            find_layer(model, name)  # says which layers there are
+    return whole.inputs[0], choose(whole.outputs[0], {name: tensors[name] for name in layers})
 
 
 def distance(model, source, depth):
@@ -311,7 +367,7 @@ def distance(model, source, depth):
     Returns
     -------
     float
-        Euclidean distance over all weights and biases of those layers.
+        Euclidean distance over all weights and biases of those layers; moving statistics do not count.
 
     Raises
     ------
@@ -325,9 +381,13 @@ def distance(model, source, depth):
     squares = [
         float(np.sum((ours - theirs) ** 2))
         for to_layer, from_layer in _paired(source, model, depth, "compare")
-        for ours, theirs in zip(to_layer.get_weights(), from_layer.get_weights(), strict=True)
+        for ours, theirs in zip(_learned(to_layer), _learned(from_layer), strict=True)
     ]
     return float(np.sqrt(sum(squares)))
+
+
+def _learned(layer):
+    return [variable.numpy() for variable in graph.learned(layer)]
 
 
 def compiled(model, batch_size=1024):
@@ -347,16 +407,54 @@ def compiled(model, batch_size=1024):
 
     @tf.function(reduce_retracing=True)
     def forward(batch):
-        return model(tf.cast(batch, "float32"), training=False)
+        return model(tf.cast(batch, model.inputs[0].dtype), training=False)
 
     def run(images):
-        result = np.empty((len(images), *model.outputs[0].shape[1:]), "float32")
-        for start in range(0, len(images), batch_size):
+        check_images(model, np.shape(images)[1:])
+        result = None
+        for start in range(0, max(len(images), 1), batch_size):  # no images have activations of some shape too
             rows = slice(start, start + batch_size)
-            result[rows] = forward(np.ascontiguousarray(images[rows])).numpy()
+            found = forward(np.ascontiguousarray(images[rows])).numpy()
+            result = np.empty((len(images), *found.shape[1:]), "float32") if result is None else result
+            result[rows] = found
         return result
 
     return run
+
+
+def check_images(model, shape, kind=ModelError):
+    """Refuse images of another shape than a network takes.
+
+    Parameters
+    ----------
+    model : keras.Model
+    shape : tuple of int
+        Of one image.
+    kind : type
+        Of the error.
+
+    Raises
+    ------
+    ModelError
+        The message says how to bring images to the network, or the network to the images.
+    """
+    wanted = graph.graph_of(model).inputs[0].shape[1:]
+    if len(wanted) == len(shape) and all(side in (None, given) for side, given in zip(wanted, shape, strict=True)):
+        return
+    remedy = "Give it arrays of its own shape."
+    if len(wanted) == 3 and len(shape) == 3 and wanted[2] == shape[2]:
+        size = wanted[0] if wanted[0] == wanted[1] else tuple(wanted[:2])
+        remedy = (
+            f"Make the images as large: data.from_arrays(images, labels, size={size}). Or let the network resize them: "
+            f"keras.Sequential([keras.Input({tuple(shape)}), keras.layers.Resizing{tuple(wanted[:2])}, network])."
+        )
+    elif len(wanted) == 3 and len(shape) == 3:
+        change = "keras.ops.mean(image, -1, keepdims=True)" if wanted[2] == 1 else "a convolution of one pixel"
+        remedy = (
+            f"Let the network begin with what makes {wanted[2]} channels of {shape[2]}, for instance {change}: image = "
+            f"keras.Input({tuple(shape)}); keras.Model(image, network(...))."
+        )
+    raise kind(f"{model.name!r} takes inputs of shape {tuple(wanted)}; found {tuple(shape)}. {remedy}")
 
 
 def outputs(model, images):
@@ -378,15 +476,91 @@ def outputs(model, images):
     return compiled(model)(images)
 
 
+def logits(model, images):
+    """Run a classifier over images and return logits, whatever it ends in.
+
+    Parameters
+    ----------
+    model : keras.Model
+    images : ndarray, shape (N, ...), any numeric dtype
+
+    Returns
+    -------
+    ndarray, shape (N, K), float32
+        The outputs; where they are probabilities, their logarithms, of which a softmax makes the probabilities again.
+
+    Raises
+    ------
+    ModelError
+        If the network ends in a sigmoid: its outputs are answers to K questions, not shares of one.
+
+    Notes
+    -----
+    Taught in: chapter 3.3 (Knowledge transfer).
+    """
+    found, ending = outputs(model, images), final_activation(model)
+    if ending == "sigmoid":
+        raise ModelError(
+            f"{model.name!r} ends in a sigmoid: each output is a probability of its own, and logits over classes are "
+            "expected. Cut it before the last activation, or train it with a softmax."
+        )
+    if ending == "softmax" or are_probabilities(found):
+        return np.log(np.maximum(found, np.finfo("float32").tiny))
+    return found
+
+
+def are_probabilities(values):
+    """Tell whether the rows of an array are shares of a whole: several rows, none negative, each with a sum of 1.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N, K), float
+
+    Returns
+    -------
+    bool
+    """
+    values = np.asarray(values)
+    return (
+        values.ndim == 2 and len(values) > 1 and bool((values >= 0).all() and np.allclose(values.sum(1), 1, atol=1e-3))
+    )
+
+
+def final_activation(model):
+    """Name the function in which a network ends, as far as it turns logits into probabilities.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    {"softmax", "sigmoid", ""}
+        ``""`` for every other ending, and for a network without a graph.
+    """
+    if not graph.has_graph(model):
+        return ""
+    through = (keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity)
+    ending = [node.operation for node in graph.nodes_of(graph.graph_of(model))]
+    while ending and isinstance(ending[-1], through):
+        ending.pop()
+    if not ending:
+        return ""
+    if graph.has_graph(ending[-1]):
+        return final_activation(ending[-1])
+    given = getattr(getattr(ending[-1], "activation", None), "__name__", type(ending[-1]).__name__.lower())
+    return given if given in ("softmax", "sigmoid") else ""
+
+
 def freeze(model, depth):
-    """Freeze the first `depth` layers that hold weights and make all others trainable.
+    """Freeze the first layers that hold weights and make all others trainable.
 
     Parameters
     ----------
     model : keras.Model
         Changed in place.
-    depth : int
-        0 freezes nothing.
+    depth : int or str
+        How many; 0 freezes nothing. Or the name of the last one, which is one of `places`.
 
     Returns
     -------
@@ -396,22 +570,48 @@ def freeze(model, depth):
     Raises
     ------
     ModelError
-        If the network has fewer layers with weights than `depth`.
+        If the network has fewer layers with weights than `depth`, or no place of that name.
 
     Notes
     -----
     Taught in: chapter 2 (Core concepts). A model that was fitted before must be compiled again: Keras reads
     ``trainable`` in the first ``fit`` after ``compile`` (chapter 3.2, Parameter transfer).
     """
-    layers = weight_layers(model)
+    layers, depth = weight_layers(model), depth_of(model, depth)
     if not 0 <= depth <= len(layers):
-        names = ", ".join(layer.name for layer in layers)
+        names = graph.listed(layer.name for layer in layers)
         raise ModelError(
             f"Cannot freeze {depth} layers: {model.name!r} has {len(layers)} layers with weights ({names})."
         )
+    model.trainable = True  # also where somebody froze a whole network inside it
     for position, layer in enumerate(layers):
         layer.trainable = position >= depth
     return model
+
+
+def depth_of(model, layer):
+    """Count the layers with weights up to and with a named one.
+
+    Parameters
+    ----------
+    model : keras.Model
+    layer : str or int
+        A number is returned as it is.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ModelError
+        If no place has the name.
+    """
+    if not isinstance(layer, str):
+        if isinstance(layer, bool) or not isinstance(layer, (int, np.integer)):
+            raise ModelError(f"Expected a number of layers or the name of one, found {layer!r}.")
+        return int(layer)
+    return len(weight_layers(features_at(model, layer)))
 
 
 def parameter_table(model):
@@ -420,6 +620,7 @@ def parameter_table(model):
     Parameters
     ----------
     model : keras.Model
+        Networks inside it are opened.
 
     Returns
     -------
@@ -433,13 +634,14 @@ def parameter_table(model):
     """
     rows = [
         {
-            "layer": layer.name,
+            "layer": name,
             "kind": type(layer).__name__,
-            "output": " × ".join(str(size) for size in layer.output.shape[1:]),
+            "output": " × ".join(str(size) for size in keras.tree.flatten(layer.output)[0].shape[1:]),
             "parameters": layer.count_params(),
             "trainable": sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights),
         }
-        for layer in model.layers
+        for name, layer in graph.operations_of(model).items()
+        if isinstance(layer, keras.Layer)
     ]
     return pd.DataFrame(rows).set_index("layer")
 
@@ -447,7 +649,8 @@ def parameter_table(model):
 def reseeded(model, seed):
     """Clone a network with fresh weights that depend only on the seed and on each layer's name.
 
-    Two networks that share a layer start it from the same numbers: comparisons between them are paired.
+    Two networks that share a layer start it from the same numbers: comparisons between them are paired. The statistics
+    of a `Normalization` layer are no weights and are kept.
 
     Parameters
     ----------
@@ -457,17 +660,20 @@ def reseeded(model, seed):
     Returns
     -------
     keras.Model
-        Same architecture, new weights.
+        Same architecture, new weights; of a functional one, networks inside it are opened.
+
+    Raises
+    ------
+    ModelError
+        If a layer cannot be built from its configuration.
     """
+    if not isinstance(model, keras.Sequential):
+        return graph.clone(model, seed, whole=True)
 
-    def clone(layer):
-        config = layer.get_config()
-        for key, value in config.items():
-            if key.endswith("initializer") and "seed" in (value or {}).get("config", {}):
-                value["config"]["seed"] = zlib.crc32(f"{seed}/{layer.name}/{key}".encode())
-        return type(layer).from_config(config)
+    def fresh(layer):
+        return reseeded(layer, seed) if graph.has_graph(layer) else graph.fresh_layer(layer, layer.name, seed)
 
-    return keras.models.clone_model(model, clone_function=clone)
+    return keras.models.clone_model(model, clone_function=fresh)
 
 
 def copy_weights(source, target, depth):
@@ -490,7 +696,7 @@ def copy_weights(source, target, depth):
         If a layer's shapes differ, or a network has too few layers.
     """
     for to_layer, from_layer in _paired(source, target, depth, "copy"):
-        to_layer.set_weights(from_layer.get_weights())
+        graph.copy_state(from_layer, to_layer)
     return target
 
 
@@ -520,7 +726,15 @@ def weight_arrays(model):
     dict of str to ndarray
         ``"conv1/kernel"`` to its value, float32.
     """
-    return {f"{layer.name}/{w.name}": w.numpy() for layer in model.layers for w in layer.weights}
+    return {name: variable.numpy() for name, variable in _named_weights(model).items()}
+
+
+def _named_weights(model):
+    named = {}
+    for name, layer in graph.operations_of(model).items():
+        for variable in layer.weights if isinstance(layer, keras.Layer) else ():
+            named[graph.free(f"{name}/{variable.name}", "", named)] = variable  # a wrapper may hold two kernels
+    return named
 
 
 def save_arrays(path, arrays):
@@ -563,7 +777,7 @@ def load_weights(model, path, prefix=""):
     ModelError
         If the file is damaged, or belongs to another architecture.
     """
-    expected = {f"{layer.name}/{w.name}": w for layer in model.layers for w in layer.weights}
+    expected = _named_weights(model)
     try:
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found = {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
+from tl_helpers import graph
 from tl_helpers.backend import keras, tf
-from tl_helpers.models import compiled, tapped
+from tl_helpers.models import check_images, compiled, final_activation, tapped
 
 
 class TrainingError(ValueError):
@@ -28,7 +29,8 @@ class History:
     steps : tuple of int
         Optimiser steps done when each point was recorded.
     loss : tuple of float
-        Mean training loss (cross-entropy in nats, and the terms beside it) since the point before.
+        Mean training loss (cross-entropy in nats, the terms beside it, and the network's own losses, such as those of
+        its regularizers) since the point before.
     validation_accuracy : tuple of float
         Share of validation images classified rightly at that point; empty without validation data.
     seconds : float
@@ -124,12 +126,15 @@ def fit(
     optimizer=None,
     layer_rates=None,
     terms=(),
+    still=(),
     progress=None,
+    delay=0.0,
     watch=None,
 ):
     """Train the trainable weights of a network with Adam on the mean cross-entropy of its logits, and on given terms.
 
-    The learning rate falls from its start to 0 along half a cosine, so that the last state needs no picking.
+    What the network itself adds to the loss (regularizers, ``add_loss``) is part of it. The learning rate falls from its
+    start to 0 along half a cosine, so that the last state needs no picking.
 
     Parameters
     ----------
@@ -155,8 +160,12 @@ def fit(
         Learning rates at the first step of single layers, by name; all others have `learning_rate`.
     terms : sequence of Term
         Added to the loss.
+    still : collection of str
+        Layers that run as in inference while they train: BatchNormalization on its stored statistics, Dropout off.
     progress : str, optional
         Label of a progress bar.
+    delay : float
+        Seconds after which the bar appears. With any, the environment variable ``TQDM_DISABLE=1`` keeps it away.
     watch : callable, optional
         Called with the `History` so far after each recorded point; where it returns True, training ends there.
 
@@ -166,8 +175,9 @@ def fit(
 
     Raises
     ------
-    TrainingError
-        If the data do not fit together, or the loss is no longer finite.
+    TrainingError, ModelError
+        If the data do not fit together, the network gives no logits or has no graph of one input and one output, or the
+        loss is no longer finite.
 
     Notes
     -----
@@ -183,14 +193,15 @@ def fit(
     groups = (
         [(optimizer, model.trainable_variables)] if optimizer else _groups(model, learning_rate, layer_rates, steps)
     )
-    run = _compiled_chunk(model, groups, terms)
+    run = _compiled_chunk(model, groups, terms, still, given=optimizer is not None)
     targets = tuple(tf.constant(term.targets) for term in terms if term.targets is not None)
     examples = tf.constant(np.ascontiguousarray(inputs)), tf.constant(labels.astype("int32")), targets
     predict = compiled(model)
     rows = batch_rows(len(labels), batch_size, steps, seed)
     done, losses, scores, seconds, reached = 0, [], [], 0.0, []
     marks = np.unique(np.linspace(0, steps, min(points, steps) + 1).round().astype(int))[1:]
-    with tqdm(total=steps, desc=progress, disable=progress is None, file=sys.stdout, ncols=88) as bar:
+    shown = {"delay": delay} if progress and delay else {"disable": progress is None}
+    with tqdm(total=steps, desc=progress, file=sys.stdout, ncols=88, **shown) as bar:
         for mark in marks:
             begin = time.perf_counter()
             losses.append(float(run(*examples, tf.constant(rows[done:mark]))))
@@ -212,9 +223,16 @@ def fit(
 
 
 def _check(model, inputs, labels, steps, learning_rate):
-    classes = model.outputs[0].shape[-1]
+    graph.check_precision(model)
+    classes, ending = graph.graph_of(model).outputs[0].shape[-1], final_activation(model)
+    if ending:
+        raise TrainingError(
+            f"{model.name!r} ends in a {ending}; training expects logits. Leave the activation of the last layer out: "
+            "the loss has the softmax in it."
+        )
     if len(inputs) != len(labels) or len(labels) == 0:
         raise TrainingError(f"There are {len(inputs)} inputs and {len(labels)} labels; give one label per input.")
+    check_images(model, np.shape(inputs)[1:], TrainingError)
     if labels.min() < 0 or labels.max() >= classes:
         raise TrainingError(
             f"The labels run from {labels.min()} to {labels.max()}, but the network has {classes} outputs "
@@ -251,23 +269,41 @@ def _groups(model, learning_rate, layer_rates, steps):
                 f"layer_rates[{name!r}] = {rate}: expected a rate > 0 for one of the layers {', '.join(names)}."
             )
     groups = {}
+    seen = set()
     for layer in model.layers:
-        groups.setdefault(own.get(layer.name, learning_rate), []).extend(layer.trainable_variables)
+        fresh = [variable for variable in layer.trainable_variables if id(variable) not in seen]  # some are shared
+        seen |= {id(variable) for variable in fresh}
+        groups.setdefault(own.get(layer.name, learning_rate), []).extend(fresh)
     decay = keras.optimizers.schedules.CosineDecay
     return [(keras.optimizers.Adam(decay(rate, steps)), variables) for rate, variables in groups.items() if variables]
 
 
-def _compiled_chunk(model, groups, terms):
+def _step(optimizer, gradients, variables):
+    """Do a step of a plain Adam. `Optimizer.apply` does the same, and keeps the compiled loop in memory for good."""
+    rate = optimizer.learning_rate
+    for gradient, variable in zip(gradients, variables, strict=True):
+        if gradient is not None:  # nothing depends on the variable
+            optimizer.update_step(gradient, variable, rate)
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
+    optimizer.iterations.assign_add(1)
+
+
+def _compiled_chunk(model, groups, terms, still, given):
     """Return a compiled function: inputs, labels, targets, batch rows (steps, batch) to the mean loss of the steps."""
-    network = tapped(model, {name for term in terms for name in term.taps})
+    network = graph.Runner(tapped(model, {name for term in terms for name in term.taps}), still)
+    dtype = model.inputs[0].dtype
     weight = 1.0 - sum(term.share for term in terms)
     variables = [variable for _, group in groups for variable in group]
     for optimizer, group in groups:
         optimizer.build(group)
+    step = keras.optimizers.Optimizer.apply if given else _step
 
     def loss_of(inputs, labels, targets):
-        logits, taps = network(tf.cast(inputs, "float32"), training=True)
+        logits, taps = network(tf.cast(inputs, dtype))
         loss = weight * tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        for own in network.losses:
+            loss += own
         rows = iter(targets)
         for term in terms:
             loss += term.loss(logits, taps, None if term.targets is None else next(rows))
@@ -282,7 +318,7 @@ def _compiled_chunk(model, groups, terms):
                 loss = loss_of(tf.gather(inputs, batch), tf.gather(labels, batch), chosen)
             gradients = iter(tape.gradient(loss, variables))
             for optimizer, group in groups:
-                optimizer.apply([next(gradients) for _ in group], group)
+                step(optimizer, [next(gradients) for _ in group], group)
             total += loss
         return total / tf.cast(tf.shape(rows)[0], "float32")
 

@@ -4,15 +4,16 @@ Taught in: chapter 3 (The three methods) and its sections; chapter 4 (Worked exa
 """
 
 import functools
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 import numpy as np
 
+from tl_helpers import graph, models, training
 from tl_helpers import knowledge as knowledges
-from tl_helpers import models, training
 from tl_helpers.backend import keras
 
 
@@ -50,7 +51,7 @@ class Result:
     ----------
     method : str
     model : keras.Model
-        Images ``(N, 32, 32, 3)``, 0 to 255, to logits ``(N, classes)``.
+        Images, 0 to 255, in the shape that the source takes, to logits ``(N, classes)``.
     history : training.History
     validation_accuracy : float
         After the last step.
@@ -59,7 +60,9 @@ class Result:
     seconds : float
         Wall-clock time of the forward pass through the frozen part and of all training steps.
     settings : mapping
-        Every argument of the call but the source and the data.
+        Every argument of the call but the source and the data, with the defaults that were used.
+    class_names : tuple of str
+        What the outputs mean, in order.
     """
 
     method: str
@@ -69,13 +72,23 @@ class Result:
     trainable_parameters: int
     seconds: float
     settings: Mapping
+    class_names: tuple
 
     def evaluate(self, dataset):
-        """Score the network on a data set: `evaluate`."""
-        return evaluate(self.model, dataset)
+        """Score the network on a data set whose classes are those that it learned: `evaluate`."""
+        return evaluate(self.model, dataset, self.class_names)
+
+    def __reduce__(self):
+        """Let a result be pickled and copied, which a read-only mapping does not allow."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        return _restored, tuple(dict(value) if isinstance(value, Mapping) else value for value in values)
 
 
-def evaluate(model, dataset):
+def _restored(*values):
+    return Result(*(MappingProxyType(value) if isinstance(value, dict) else value for value in values))
+
+
+def evaluate(model, dataset, class_names=None):
     """Score a network on a data set.
 
     Parameters
@@ -84,6 +97,8 @@ def evaluate(model, dataset):
         Images to logits.
     dataset : data.Dataset
         For a final number: the test part of a split, once.
+    class_names : sequence of str, optional
+        What the network's outputs mean. Without it, only their number is compared: a bare network has no names.
 
     Returns
     -------
@@ -91,8 +106,9 @@ def evaluate(model, dataset):
 
     Raises
     ------
-    TransferError
-        If the network has another number of classes.
+    TransferError, ModelError
+        If the network has another number of classes, other ones, or the same in another order; if it takes images of
+        another shape.
 
     Notes
     -----
@@ -103,6 +119,8 @@ def evaluate(model, dataset):
         raise TransferError(
             f"The network has {model.outputs[0].shape[-1]} outputs, but {dataset.name!r} has {classes} classes."
         )
+    if class_names is not None:
+        _check_names(class_names, dataset, "the network learned")
     predictions = models.outputs(model, dataset.images).argmax(1)
     confusion = np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
     counts = confusion.sum(1)
@@ -111,17 +129,34 @@ def evaluate(model, dataset):
     return Score(float(np.mean(predictions == dataset.labels)), per_class, confusion, predictions)
 
 
-def feature_extraction(source, split, *, layer="conv3", head=(), initialisation="source", standardise=True, **budget):
+def _check_names(class_names, dataset, whose):
+    """Refuse a data set whose labels mean something else."""
+    ours, theirs = tuple(map(str, class_names)), tuple(map(str, dataset.class_names))
+    if ours == theirs:
+        return
+    remedy = "A label would mean another class: train on the classes that you score."
+    if set(ours) == set(theirs):
+        remedy = "Bring them into the same order: data.only(dataset, class_names)."
+    raise TransferError(
+        f"The classes that {whose} are {graph.listed(ours)}, in this order; {dataset.name!r} has {graph.listed(theirs)}."
+        f" {remedy}"
+    )
+
+
+def feature_extraction(source, split, *, layer=None, head=(), initialisation="source", standardise=True, **budget):
     """Train a new head on the frozen features of a source network.
 
     Parameters
     ----------
     source : keras.Model
-        A chain of layers, for instance `models.pretrained()`.
+        Any functional or Sequential model, for instance `models.pretrained()` or one of ``keras.applications``: with
+        branches, networks inside it, preprocessing, BatchNormalization. What is frozen runs as in inference; layers
+        that vary the images at random (augmentation) go on doing so in training.
     split : data.Split
         Its ``train`` part trains, its ``validation`` part is scored on the way, its ``test`` part is not touched.
-    layer : str
-        The last layer that is kept. ``"rescale"`` keeps none: the head then sees pixels, and a linear head is logistic
+    layer : str, optional
+        The last layer that is kept, one of `models.places`; by default the last one before the classifier, ``"conv3"``
+        of `models.source_cnn`. ``"rescale"`` keeps none: the head then sees pixels, and a linear head is logistic
         regression.
     head : tuple of int
         Widths of the hidden dense layers before the output layer; ``()`` is a linear head.
@@ -131,8 +166,10 @@ def feature_extraction(source, split, *, layer="conv3", head=(), initialisation=
         Shift and scale the features by their mean and variance over the training images, and only those: (f − μ) /
         √(σ² + ε), where ε is the mean of all features' variances.
     **budget
-        ``learning_rate=1e-3``, ``steps=200``, ``batch_size=32``, ``seed=0``, ``points=20``, ``progress=False``,
-        ``watch=None``; see `training.fit`. The seed decides new weights and the order of the images.
+        ``learning_rate=1e-3``, ``steps=None``, ``batch_size=32``, ``seed=0``, ``points=20``, ``progress=None``,
+        ``watch=None``; see `training.fit`. Steps are by default 200, or ten passes over the training images where that
+        is more; ``settings`` of the result says how many. A progress bar appears after two seconds, with True at once,
+        with False never. The seed decides new weights, random layers and the order of the images.
 
     Returns
     -------
@@ -147,8 +184,7 @@ def feature_extraction(source, split, *, layer="conv3", head=(), initialisation=
     ----------
     Donahue et al. (2014), DeCAF; Sharif Razavian et al. (2014). Taught in: chapter 4 (Worked example).
     """
-    depth = _trunk_depth(source, layer)
-    shape = {"layer": layer, "head": head, "copy": depth, "freeze": depth, "standardise": standardise}
+    shape = {"layer": layer, "head": head, "copy": None, "freeze": None, "standardise": standardise}
     return _adapt("feature extraction", source, split, initialisation=initialisation, **shape, **budget)
 
 
@@ -158,11 +194,12 @@ def parameter_transfer(
     *,
     copy=None,
     freeze=0,
-    layer="conv3",
+    layer=None,
     head=(),
     initialisation="source",
     head_rate=None,
     probe_steps=0,
+    batch_statistics=False,
     **budget,
 ):
     """Start the first layers from the source weights, freeze some of them, train the rest.
@@ -171,11 +208,12 @@ def parameter_transfer(
     ----------
     source, split, layer, head, budget
         As for `feature_extraction`.
-    copy : int, optional
-        How many layers start from the source's weights, θ⁰_target = θ_source; the rest starts random. By default all up
-        to `layer`.
-    freeze : int
-        How many of the copied layers never change.
+    copy : int or str, optional
+        How many layers start from the source's weights, θ⁰_target = θ_source, or the name of the last one; the rest
+        starts random. By default all up to `layer`.
+    freeze : int or str
+        How many of the copied layers never change, or the name of the last one. They run as in inference:
+        BatchNormalization on its stored statistics, Dropout off.
     initialisation : {"source", "random"}
         ``"random"`` puts random weights where the source's would be copied: what freezing alone does.
     head_rate : float, optional
@@ -183,6 +221,10 @@ def parameter_transfer(
     probe_steps : int
         So many of the ``steps`` train only the layers that are not copied, before the others join: LP-FT, linear
         probing and then fine-tuning. Each of the two phases has its own decay of the learning rate.
+    batch_statistics : bool
+        Whether the BatchNormalization of copied layers that train uses the statistics of each batch and moves its
+        stored ones. By default it keeps the source's, as Keras's guide to transfer learning does: those of a few images
+        are noise. Layers that start random always use each batch's.
 
     Returns
     -------
@@ -199,7 +241,7 @@ def parameter_transfer(
     (LP-FT). Taught in: chapter 3.2 (Parameter transfer).
     """
     shape = {"layer": layer, "head": head, "copy": copy, "freeze": freeze, "standardise": False}
-    phases = {"head_rate": head_rate, "probe_steps": probe_steps}
+    phases = {"head_rate": head_rate, "probe_steps": probe_steps, "batch_statistics": batch_statistics}
     return _adapt("parameter transfer", source, split, initialisation=initialisation, **shape, **phases, **budget)
 
 
@@ -230,12 +272,12 @@ def knowledge_transfer(source, split, *, knowledge=(), **settings):
     ----------
     Those of each class. Taught in: chapter 3.3 (Knowledge transfer).
     """
-    shape = {"layer": "conv3", "head": (), "copy": None, "freeze": 0, "initialisation": "source"}
+    shape = {"layer": None, "head": (), "copy": None, "freeze": 0, "initialisation": "source"}
     settings = shape | settings | {"standardise": False, "knowledge": tuple(knowledge)}
     return _adapt("knowledge transfer", source, split, **settings)
 
 
-def from_scratch(split, *, architecture=None, layer="conv3", head=(), **budget):
+def from_scratch(split, *, architecture=None, layer=None, head=(), **budget):
     """Train the same network without any source: the baseline that every transfer has to beat.
 
     Parameters
@@ -264,7 +306,16 @@ def from_scratch(split, *, architecture=None, layer="conv3", head=(), **budget):
 
 
 def target_network(
-    source, *, classes, layer="conv3", head=(), copy=0, initialisation="source", standardise=False, seed=0
+    source,
+    *,
+    classes,
+    layer=None,
+    head=(),
+    copy=0,
+    initialisation="source",
+    standardise=False,
+    seed=0,
+    image_shape=None,
 ):
     """Build a target network: the source's layers up to a cut, and a new head.
 
@@ -276,29 +327,66 @@ def target_network(
         Outputs of the head.
     standardise : bool
         Put a layer that standardises the features between trunk and head; its statistics are still to be set.
+    image_shape : tuple of int, optional
+        Of one image, where the source leaves its size open.
 
     Returns
     -------
-    keras.Sequential
-        Images to logits. The output layer is named ``head`` and starts at zero: with few labels, a random start of a
-        thousand weights a class is noise that training never quite removes.
+    keras.Model
+        Images to logits, with the source's layer names; networks inside the source are opened. The output layer is
+        named ``head`` and starts at zero: with few labels, a random start of a thousand weights a class is noise that
+        training never quite removes.
 
     Raises
     ------
     TransferError, ModelError
         If a setting makes no sense.
     """
-    if initialisation not in ("source", "random"):
+    trunk = _trunk(source, layer, seed, image_shape)
+    if initialisation == "source":
+        _copy(source, trunk, models.depth_of(trunk, copy))
+    elif initialisation != "random":
         raise TransferError(f"initialisation is 'source' or 'random', found {initialisation!r}.")
-    kept = models.features_at(source, layer).layers
-    new = [] if len(kept[-1].output.shape) == 2 else [keras.layers.Flatten(name="features")]
-    new += [keras.layers.Normalization(name="standardise")] if standardise else []
-    new += [keras.layers.Dense(width, "relu", name=f"hidden{i}") for i, width in enumerate(head, 1)]
-    new += [keras.layers.Dense(classes, kernel_initializer="zeros", name="head")]
-    trunk = [type(old).from_config(old.get_config()) for old in kept[1:]]
-    image = keras.Input(source.inputs[0].shape[1:], name="image")
-    model = models.reseeded(keras.Sequential([image, *trunk, *new], name="target"), seed)
-    return models.copy_weights(source, model, copy) if initialisation == "source" else model
+    return _with_head(trunk, classes, head, standardise, seed)[0]
+
+
+def _trunk(source, layer, seed, image_shape):
+    """Build the source up to the cut, with fresh weights."""
+    graph.check_precision(source)
+    trunk = graph.clone(source, seed, layer, image_shape)
+    if len(trunk.output.shape) < 2 or None in trunk.output.shape[1:]:
+        raise models.ModelError(
+            f"After {_last(trunk)!r} the network {source.name!r} gives features of shape {tuple(trunk.output.shape)}; "
+            "expected a fixed number for each image. Give image_shape, or cut after a layer that pools them."
+        )
+    return trunk
+
+
+def _last(trunk):
+    return graph.nodes_of(trunk)[-1].operation.name
+
+
+def _copy(source, trunk, depth):
+    """Copy the state of the first `depth` layers with weights."""
+    layers, origins = models.weight_layers(trunk), graph.operations_of(source)
+    _check_depths(len(layers), _last(trunk), depth, 0)
+    for layer in layers[:depth]:
+        graph.copy_state(origins[layer.name], layer)
+
+
+def _with_head(trunk, classes, head, standardise, seed):
+    """Put a new head on a trunk; return the network and the layer that standardises, if any."""
+    layers = [] if len(trunk.output.shape) == 2 else [keras.layers.Flatten(name="features")]
+    scaling = keras.layers.Normalization(name="standardise") if standardise else None
+    layers += [scaling] if standardise else []
+    layers += [keras.layers.Dense(width, "relu", name=f"hidden{i}") for i, width in enumerate(head, 1)]
+    layers += [keras.layers.Dense(classes, kernel_initializer="zeros", name="head")]
+    taken, x = {operation.name for operation in trunk.operations}, trunk.output
+    for layer in layers:
+        layer.name = graph.free(layer.name, "new_", taken)
+        made = layer if layer is scaling else graph.fresh_layer(layer, layer.name, seed)
+        x = made(x)
+    return keras.Model(trunk.input, x, name="target"), scaling
 
 
 def _adapt(
@@ -315,40 +403,45 @@ def _adapt(
     knowledge=(),
     head_rate=None,
     probe_steps=0,
+    batch_statistics=False,
     learning_rate=1e-3,
-    steps=200,
+    steps=None,
     batch_size=32,
     seed=0,
     points=20,
-    progress=False,
+    progress=None,
     watch=None,
 ):
     """Build the target network and train it: all that is not frozen, or first the new layers and then all."""
-    copy = _trunk_depth(source, layer) if copy is None else copy
-    settings = {k: v for k, v in locals().items() if k not in ("method", "source", "split", "progress", "watch")}
-    _check_depths(source, layer, copy, freeze)
+    for part in (split.validation, split.test):
+        _check_names(split.train.class_names, part, f"{split.train.name!r} trains on")
+    models.check_images(source, split.train.images.shape[1:])
+    trunk = _trunk(source, layer, seed, split.train.images.shape[1:])
+    layer, depth = _last(trunk), len(models.weight_layers(trunk))
+    copy = depth if copy is None else models.depth_of(trunk, copy)
+    freeze = depth if freeze is None else models.depth_of(trunk, freeze)
+    steps = default_steps(len(split.train), batch_size) if steps is None else steps
+    settings = {k: v for k, v in locals().items() if k not in NOT_SETTINGS}
+    _check_depths(depth, layer, copy, freeze)
     _check_phases(steps, probe_steps, head_rate)
-    model = target_network(
-        source,
-        classes=len(split.train.class_names),
-        layer=layer,
-        head=head,
-        copy=copy,
-        initialisation=initialisation,
-        standardise=standardise,
-        seed=seed,
-    )
+    if initialisation not in ("source", "random"):
+        raise TransferError(f"initialisation is 'source' or 'random', found {initialisation!r}.")
     copied = copy if initialisation == "source" else 0
+    _copy(source, trunk, copied)
+    _check_copy(source, trunk, copied, split.train.images[:4])
+    model, scaling = _with_head(trunk, len(split.train.class_names), head, standardise, seed)
     setting = knowledges.Adaptation(source, model, split.train, copied, freeze)
     new = {layer.name: head_rate for layer in models.weight_layers(model)[copy:] if head_rate is not None}
     shared = {"learning_rate": learning_rate, "batch_size": batch_size, "layer_rates": new}
     terms = [item.term(setting) for item in knowledge]
     history, seconds = None, 0.0
     for frozen, share, order in _phases(freeze, copy, steps, probe_steps, seed):
-        label = method if progress else None
         look = watch and functools.partial(_watch_on, watch, history)
-        budget = {"steps": share, "seed": order, "points": points, "progress": label, "watch": look}
-        part, cost = _train_rest(model, split, frozen, standardise, terms, **budget, **shared)
+        budget = {"steps": share, "seed": order, "points": points, "watch": look}
+        budget |= {"progress": None if progress is False else method, "delay": PATIENCE if progress is None else 0}
+        models.freeze(model, frozen)
+        still = _still(model, copied, batch_statistics)
+        part, cost = _train_rest(model, split, frozen == depth, scaling, terms, still=still, **budget, **shared)
         history = part if history is None else history.then(part)
         seconds += cost
         if part.steps[-1] < share:
@@ -361,7 +454,28 @@ def _adapt(
         sum(int(np.prod(weight.shape)) for weight in model.trainable_variables),
         seconds,
         MappingProxyType(settings),
+        tuple(split.train.class_names),
     )
+
+
+NOT_SETTINGS = ("method", "source", "split", "progress", "watch", "part", "trunk", "depth")
+PATIENCE = 2.0  # seconds without a progress bar
+
+
+def default_steps(count, batch_size):
+    """Return the training steps of a call that names none: 200, or ten passes over the data where that is more.
+
+    Parameters
+    ----------
+    count : int
+        Training images.
+    batch_size : int
+
+    Returns
+    -------
+    int
+    """
+    return max(200, math.ceil(10 * count / max(batch_size, 1)))
 
 
 def _phases(freeze, copy, steps, probe_steps, seed):
@@ -376,16 +490,15 @@ def _watch_on(watch, earlier, part):
     return watch(part if earlier is None else earlier.then(part))
 
 
-def _train_rest(model, split, frozen, standardise, terms, **settings):
-    """Run the frozen part of a network once, train the rest; return the history and the seconds of both."""
-    models.freeze(model, frozen)
+def _train_rest(model, split, frozen, scaling, terms, *, still, **settings):
+    """Run what is the same in every step once, train the rest; return the history and the seconds of both."""
     begin = time.perf_counter()
-    prefix, trained = _cut_at_first_trained(model, frozen)
+    prefix, trained = _cut_at_first_change(model, frozen, scaling, still)
     run = models.compiled(prefix) if prefix else np.asarray
     inputs, validation = run(split.train.images), run(split.validation.images)
     seconds = time.perf_counter() - begin if prefix else 0.0
-    if standardise:
-        _set_statistics(model.get_layer("standardise"), inputs)
+    if scaling is not None:
+        _set_statistics(scaling, inputs if prefix else models.outputs(_before(model, scaling), inputs))
     here = {layer.name for layer in trained.layers}
     rates = {name: rate for name, rate in settings.pop("layer_rates").items() if name in here}
     history = training.fit(
@@ -395,17 +508,70 @@ def _train_rest(model, split, frozen, standardise, terms, **settings):
         validation=(validation, split.validation.labels),
         layer_rates=rates,
         terms=[term for term in terms if here.issuperset(term.taps)],
+        still=still,
         **settings,
     )
     return history, seconds + history.seconds
 
 
-def _trunk_depth(source, layer):
-    return len(models.weight_layers(models.features_at(source, layer)))
+def _before(model, scaling):
+    """Return the part of a network whose outputs a layer standardises."""
+    return keras.Model(model.inputs, scaling.input)
 
 
-def _check_depths(source, layer, copy, freeze):
-    depth = _trunk_depth(source, layer)
+def _cut_at_first_change(model, frozen, scaling, still):
+    """Split a network before the first layer that changes, or puts out something else, in a step of training.
+
+    Nothing is run beforehand where no layer is frozen: activations take more memory than images.
+    """
+    trained = {layer.name for layer in models.weight_layers(model) if layer.trainable}
+    varying = {op.name for op in model.operations if graph.varies(op) and op.name not in still}
+    changing = trained | varying | ({scaling.name} if scaling is not None else set())
+    if not frozen and not any(not layer.trainable for layer in models.weight_layers(model)):
+        return None, model
+    return graph.split_before(model, changing)
+
+
+def _still(model, copied, batch_statistics):
+    """Name the layers that run as in inference: all frozen ones, noise before them, and kept statistics."""
+    layers = models.weight_layers(model)
+    frozen = {layer.name for layer in layers if not layer.trainable}
+    last = max((i for i, op in enumerate(model.operations) if op.name in frozen), default=-1)
+    noise = {op.name for op in model.operations[: last + 1] if isinstance(op, graph.NOISE)}
+    kept = set() if batch_statistics else {layer.name for layer in layers[:copied] if _has_statistics(layer)}
+    return frozen | noise | kept
+
+
+def _has_statistics(layer):
+    return any(isinstance(part, keras.layers.BatchNormalization) for part in layer._flatten_layers())
+
+
+def _check_copy(source, trunk, copied, images):
+    """Compare, layer by layer, what source and copy make of a few images, as far as all weights are copied."""
+    names = [layer.name for layer in models.weight_layers(trunk)[copied:]]
+    other = graph.following(trunk, names)
+    expected, found = graph.values(source, images), graph.values(trunk, images)
+    for name, calls in found.items():
+        if name in other:
+            continue
+        for theirs, ours in zip(expected[name], calls, strict=False):
+            size = float(np.abs(theirs).max(initial=0))
+            if not np.isfinite(size):
+                raise TransferError(
+                    f"After {name!r} the source gives values that are not finite for these images. Look at its weights "
+                    "and at the range of values that it expects."
+                )
+            apart = float(np.abs(ours - theirs).max(initial=0))
+            if not apart <= 1e-4 * size + 1e-6:
+                raise TransferError(
+                    f"The copy of {source.name!r} gives other features than the source: after {name!r} they differ by "
+                    f"{apart:.3g}, where the largest is {size:.3g}. That layer draws random numbers outside training, "
+                    "or holds a state that is neither a weight nor in its get_config(). Replace it by a layer of Keras, "
+                    "or put its state into weights."
+                )
+
+
+def _check_depths(depth, layer, copy, freeze):
     if not 0 <= copy <= depth:
         raise TransferError(
             f"copy={copy}: up to {layer!r} the source has {depth} layers with weights; give 0 to {depth}."
@@ -423,21 +589,6 @@ def _check_phases(steps, probe_steps, head_rate):
         )
     if head_rate is not None and not head_rate > 0:
         raise TransferError(f"Expected head_rate > 0, found {head_rate}.")
-
-
-def _cut_at_first_trained(model, depth):
-    """Split a chain into the part before the first trained layer and the rest; both share the chain's layers."""
-    trained = {layer.name for layer in models.weight_layers(model)[depth:]}
-    cut = next(i for i, layer in enumerate(model.layers) if layer.name in trained)
-    while cut and isinstance(model.layers[cut - 1], keras.layers.Normalization):
-        cut -= 1
-    if depth == 0 and cut <= 1:
-        return None, model
-    shape = model.layers[cut].input.shape[1:]
-    return (
-        keras.Sequential([keras.Input(model.inputs[0].shape[1:]), *model.layers[:cut]]),
-        keras.Sequential([keras.Input(shape), *model.layers[cut:]]),
-    )
 
 
 def _set_statistics(layer, features):
