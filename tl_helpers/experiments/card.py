@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tl_helpers import data
+from tl_helpers import data, files
 from tl_helpers.experiments.grid import Run
 from tl_helpers.experiments.log import SCHEMA_VERSION, records
 from tl_helpers.experiments.plan import MEMORY
@@ -67,9 +67,7 @@ def write_card(path):
     """Write the card of a file of records beside it, atomically: ``records.csv`` has ``records.json``."""
     path = Path(path)
     target = path.with_suffix(".json") if path.suffix != ".json" else path.with_name(f"{path.name}.card.json")
-    part = target.with_name(f".{target.name}.part")
-    part.write_text(json.dumps(card(path), indent=1) + "\n", encoding="utf-8")
-    part.replace(target)
+    files.write(target, json.dumps(card(path), indent=1) + "\n")
 
 
 def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):

@@ -4,11 +4,11 @@ Taught in: How fast.
 """
 
 import math
+import os
 import statistics
 import time
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -42,7 +42,7 @@ def estimate(grids, path=None, *, jobs=1, dask=None, memory=MEMORY):
     Seconds of a batch = start + steps · step + images of the frozen prefix · its forward pass + scored images · forward
     pass of the rest. Taught in: How fast.
     """
-    done = set(records(path).key) if path and Path(path).is_file() else set()
+    done = set(records(path).key) if path and os.path.lexists(path) else set()
     missing = batches([run for run in expand(grids) if run.key not in done])
     samples = {_kind(batch): batch for batch in missing}
     measured = dict(spread(_measured, list(samples.items()), jobs, dask, memory))

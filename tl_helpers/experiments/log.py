@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tl_helpers import files
 from tl_helpers.experiments.grid import ExperimentError
 
 try:
@@ -80,13 +81,14 @@ def records(path=None):
     Raises
     ------
     ExperimentError
-        If the file is missing, of another schema version, or has damaged rows: all is read, or nothing.
+        If the file is missing, no regular file, of another schema version, or has damaged rows: all is read, or
+        nothing.
 
     Notes
     -----
     Taught in: chapter 4 (Worked example).
     """
-    path = Path(path or str(resources.files("tl_helpers") / "assets" / "records.csv"))
+    path = _place(path or str(resources.files("tl_helpers") / "assets" / "records.csv"))
     lines = _sound_lines(path)
     table = pd.read_csv(
         io.StringIO("\n".join([HEADER.splitlines()[1], *lines])),
@@ -137,10 +139,10 @@ def open_log(path, retry_failed=False):
     Raises
     ------
     ExperimentError
-        If the file is damaged, of another version, or another runner writes to it.
+        If the file is damaged, of another version, cannot be written, is no regular file, or is in a folder that is
+        not there; or if another runner writes to it.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = _place(path)
     with _alone(path):
         _mend(path)
         table = records(path)
@@ -157,6 +159,7 @@ class Log:
     Attributes
     ----------
     path : pathlib.Path
+        Of the file itself, where a link was given.
     keys : frozenset of str
         Of the runs that stood there when it was opened.
     """
@@ -178,19 +181,22 @@ class Log:
             If they cannot be written, e.g. because the disk is full; the file is then as it was.
         """
         text = "".join(line_of(row) for row in rows).encode()
-        with self.path.open("ab", buffering=0) as file:
-            size = file.seek(0, os.SEEK_END)
-            try:
-                written = file.write(text)
-                if written < len(text):
-                    raise OSError(f"only {written} of {len(text)} bytes fitted")
-                os.fsync(file.fileno())
-            except OSError as error:
-                file.truncate(size)
-                raise ExperimentError(
-                    f"{self.path}: {len(rows)} rows cannot be written ({error}). All rows before are safe. Make room, "
-                    "and give the same command again."
-                ) from error
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                try:
+                    written = file.write(text)
+                    if written < len(text):
+                        raise OSError(f"only {written} of {len(text)} bytes fitted")
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(size)
+                    raise
+        except OSError as error:
+            raise ExperimentError(
+                f"{self.path}: {len(rows)} rows cannot be written ({error}). All rows before are safe. Make room, and "
+                "give the same command again."
+            ) from error
 
 
 def line_of(row):
@@ -213,12 +219,22 @@ def line_of(row):
 _REMEDY = "Restore the file from git or a copy, or move it away: the runner then computes its rows again."
 
 
+def _place(path):
+    """Return where a file of records is, or would be."""
+    try:
+        return files.regular(path)
+    except files.FileError as error:
+        raise ExperimentError(f"Records: {error}") from error
+
+
 def _sound_lines(path):
     """Return the lines of all rows, once each of them has proved sound."""
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError:
         raise ExperimentError(f"{path} is not there. `python -m tl_helpers.experiments` computes records.") from None
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be read ({error}).") from error
     except UnicodeDecodeError as error:
         raise ExperimentError(f"{path}: damaged, not text ({error}). {_REMEDY}") from error
     version = text.partition("\n")[0]
@@ -239,8 +255,11 @@ def _sound_lines(path):
 @contextlib.contextmanager
 def _alone(path):
     """Keep other runners away from a file. The lock is the operating system's: it ends with its process, however."""
-    name = path.with_name(f".{path.name}.lock")
-    with name.open("w") as lock:
+    try:
+        lock = path.with_name(f".{path.name}.lock").open("w")
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be written ({error}). Give a file in a folder of yours.") from error
+    with lock:
         try:
             if fcntl:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -262,9 +281,7 @@ def _mend(path):
 
 def _replace(path, text):
     """Write a whole file, atomically: it is the old one or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        files.write(path, text)
+    except files.FileError as error:
+        raise ExperimentError(f"{error} Make room, or give another file.") from error
