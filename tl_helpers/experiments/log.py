@@ -14,7 +14,6 @@ import os
 import sys
 import zlib
 from importlib import resources
-from pathlib import Path
 
 import pandas as pd
 
