@@ -128,7 +128,7 @@ def test_what_fails_on_the_way_leaves_the_old_file_and_nothing_beside_it(tmp_pat
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as if the disk were full
     try:
-        with pytest.raises(files.FileError, match="cannot be written .* is still there"):
+        with pytest.raises(files.FileError, match=r"cannot be written .* is still there"):
             files.write(path, "x" * 2000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows: two runners on one file are not noticed there
     fcntl = None
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 COLUMNS = [
     "key",
     "experiment",
@@ -51,12 +51,13 @@ COLUMNS = [
     "seconds",
     "history",
     "measures",
+    "fingerprints",
     "error",
     "date",
     "machine",
 ]
 TEXT = {"key", "experiment", "arm", "source", "target", "method", "initialisation", "layer", "head", "settings"}
-TEXT |= {"history", "measures", "error", "date", "machine"}
+TEXT |= {"history", "measures", "fingerprints", "error", "date", "machine"}
 HEADER = f"# schema {SCHEMA_VERSION}\n{','.join([*COLUMNS, 'check'])}\n"
 
 
@@ -75,7 +76,8 @@ def records(path=None):
         set was not scored; both accuracies where the run failed, and then ``error`` says why. ``seconds`` is the wall
         time of its training, and of what was computed of its frozen part; runs that were done together share theirs
         equally. ``head`` is ``""`` for a linear head and ``"512"`` for one hidden layer. ``settings`` and ``measures``
-        are JSON; the latter maps each name of `Grid.measures` to what was measured.
+        are JSON; the latter maps each name of `Grid.measures` to what was measured. ``fingerprints`` is JSON too: what
+        the names of source and target, of a teacher and of rules, stood for when the run was done.
 
     Raises
     ------
@@ -149,7 +151,7 @@ def open_log(path, retry_failed=False):
             kept = [line for line, error in zip(_sound_lines(path), table.error, strict=True) if not error]
             _replace(path, HEADER + "".join(f"{line}\n" for line in kept))
             table = table[table.error == ""]
-        yield Log(path, frozenset(table.key))
+        yield Log(path, table)
 
 
 class Log:
@@ -159,12 +161,14 @@ class Log:
     ----------
     path : pathlib.Path
         Of the file itself, where a link was given.
+    table : pandas.DataFrame
+        The records that stood there when it was opened.
     keys : frozenset of str
-        Of the runs that stood there when it was opened.
+        Of their runs.
     """
 
-    def __init__(self, path, keys):
-        self.path, self.keys = path, keys
+    def __init__(self, path, table):
+        self.path, self.table, self.keys = path, table, frozenset(table.key)
 
     def append(self, rows):
         """Add rows: all of them are in the file and on the disk when this returns, or none.
@@ -238,7 +242,9 @@ def _sound_lines(path):
         raise ExperimentError(f"{path}: damaged, not text ({error}). {_REMEDY}") from error
     version = text.partition("\n")[0]
     if version != HEADER.partition("\n")[0]:
-        raise ExperimentError(f"{path}: expected '# schema {SCHEMA_VERSION}' in line 1, found {version[:60]!r}.")
+        raise ExperimentError(
+            f"{path}: expected '# schema {SCHEMA_VERSION}' in line 1, found {version[:60]!r}. {_REMEDY}"
+        )
     if not text.startswith(HEADER):
         raise ExperimentError(f"{path}: other columns in line 2 than {', '.join(COLUMNS)}. {_REMEDY}")
     *lines, rest = text.removeprefix(HEADER).split("\n")
