@@ -138,18 +138,34 @@ def test_a_rate_tried_on_fewer_seeds_is_no_fair_choice():
 
 # --- Grids -----------------------------------------------------------------------------------------------------------
 
-grids = st.builds(
-    experiments.Grid,
-    experiment=st.just("any"),
-    method=st.lists(st.sampled_from(METHODS), min_size=1, max_size=3),
-    initialisation=st.lists(st.sampled_from(["source", "random"]), min_size=1, max_size=2),
-    layer=st.lists(st.sampled_from(["rescale", "conv2", "conv3", "dense"]), min_size=1, max_size=2),
-    layers_copied=st.lists(st.integers(0, 4), min_size=1, max_size=3),
-    layers_frozen=st.lists(st.integers(0, 4), min_size=1, max_size=3),
-    labels_per_class=st.lists(st.sampled_from([None, 1, 5, 100]), min_size=1, max_size=3),
-    learning_rate=st.lists(st.sampled_from([1e-3, 1e-2]), min_size=1, max_size=2),
-    seed=st.lists(st.integers(0, 20), min_size=1, max_size=3),
+OWN_SETTINGS = {
+    "L2-SP": {"alpha": 0.1},
+    "distillation": {"teacher": "digits", "temperature": 2.0},
+    "attention transfer": {"strength": 1.0, "layers": ["conv3"]},
+    "logic rules": {"rules": "toy_experiments:rules", "strength": 2.0},
+}
+
+
+def axis(values, most):
+    return st.lists(values, min_size=1, max_size=most, unique=True)
+
+
+methods = st.one_of(
+    axis(st.sampled_from([name for name in METHODS if name not in OWN_SETTINGS]), 3).map(lambda some: (some, [{}])),
+    st.sampled_from(list(OWN_SETTINGS)).map(lambda name: ([name], [OWN_SETTINGS[name]])),
 )
+axes = st.fixed_dictionaries(
+    {
+        "initialisation": axis(st.sampled_from(["source", "random", "target"]), 3),
+        "layer": axis(st.sampled_from(["rescale", "conv2", "conv3", "dense"]), 2),
+        "layers_copied": axis(st.integers(0, 4), 3),
+        "layers_frozen": axis(st.integers(0, 4), 3),
+        "labels_per_class": axis(st.sampled_from([None, 1, 5, 100]), 3),
+        "learning_rate": axis(st.sampled_from([1e-3, 1e-2]), 2),
+        "seed": axis(st.integers(0, 20), 3),
+    }
+)
+grids = st.builds(lambda some, own: experiments.Grid("any", method=some[0], settings=some[1], **own), methods, axes)
 
 
 @settings(max_examples=60, deadline=None)
@@ -381,14 +397,6 @@ def test_a_run_behind_a_frozen_prefix_equals_the_ordinary_call(done):
         assert row["trainable_parameters"] == alone.trainable_parameters
 
 
-OWN_SETTINGS = {
-    "L2-SP": {"alpha": 0.1},
-    "distillation": {"teacher": "digits", "temperature": 2.0},
-    "attention transfer": {"strength": 1.0, "layers": ["conv3"]},
-    "logic rules": {"rules": "toy_experiments:rules", "strength": 2.0},
-}
-
-
 def test_every_method_runs_from_a_grid_and_again_from_its_row(tmp_path):
     common = TOY | {"seed": [0], "steps": 2, "labels_per_class": [1], "layers_frozen": [2]}
     every = [
@@ -529,7 +537,7 @@ def test_an_estimate_samples_both_phases_and_says_when_an_arm_cannot_run():
     found = experiments.estimate(experiments.Grid("toy", **toy_grid, settings=[{"probe_steps": 50}]))
     assert found.seconds.sum() > 0
     with pytest.raises(experiments.ExperimentError, match="its sample run fails"):
-        experiments.estimate(experiments.Grid("toy", **toy_grid, settings=[{"probe_step": 50}]))
+        experiments.estimate(experiments.Grid("toy", **toy_grid, settings=[{"probe_steps": 50, "head_rate": 1e38}]))
 
 
 # --- The command line ------------------------------------------------------------------------------------------------

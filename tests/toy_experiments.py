@@ -41,7 +41,15 @@ def quick_work(batch, memory, threads):
         time.sleep(0.001)
         number = int(run.key[:6], 16) / 16**6
         values = {name: getattr(run, name) for name in run.__dataclass_fields__ if name in log.COLUMNS}
-        values |= {"key": run.key, "head": "", "settings": "{}", "error": "", "date": "2026-01-01", "machine": "toy"}
+        values |= {
+            "key": run.key,
+            "head": "",
+            "settings": "{}",
+            "fingerprints": "{}",
+            "error": "",
+            "date": "2026-01-01",
+            "machine": "toy",
+        }
         values |= {"validation_accuracy": number, "test_accuracy": number, "trainable_parameters": 1, "seconds": 0.1}
         rows.append(values | {"history": '{"steps":[' + "1," * int(number * 20_000) + "2]}"})
     return rows

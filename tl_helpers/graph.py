@@ -560,6 +560,25 @@ def following(graph, named):
     return found
 
 
+def silent_noise(graph, frozen):
+    """Name the noise that regularises frozen layers alone: it is off, as everything in a frozen part.
+
+    Parameters
+    ----------
+    graph : keras.Model
+        Opened.
+    frozen : collection of str
+        Names of layers with weights.
+
+    Returns
+    -------
+    set of str
+    """
+    operations = [node.operation for node in nodes_of(graph)]
+    last = max((i for i, operation in enumerate(operations) if operation.name in frozen), default=-1)
+    return {operation.name for operation in operations[: last + 1] if isinstance(operation, NOISE)}
+
+
 def split_before(graph, named):
     """Cut a network at the last place before any of some operations runs.
 

@@ -5,7 +5,6 @@ Taught in: chapter 2 (Core concepts) and chapter 4 (Worked example).
 
 import functools
 import json
-import os
 import zipfile
 from importlib import resources
 from pathlib import Path
@@ -14,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from tl_helpers import graph
+from tl_helpers import files, graph
 from tl_helpers.backend import keras, tf
 from tl_helpers.graph import ModelError
 
@@ -744,15 +743,14 @@ def save_arrays(path, arrays):
     ----------
     path : path-like
     arrays : mapping of str to ndarray
+
+    Raises
+    ------
+    FileError
+        If something else than a regular file has that name, or the file cannot be written; see `files.replacing`.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with files.replacing(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load_weights(model, path, prefix=""):

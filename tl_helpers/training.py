@@ -133,8 +133,8 @@ def fit(
 ):
     """Train the trainable weights of a network with Adam on the mean cross-entropy of its logits, and on given terms.
 
-    What the network itself adds to the loss (regularizers, ``add_loss``) is part of it. The learning rate falls from its
-    start to 0 along half a cosine, so that the last state needs no picking.
+    What the network itself adds to the loss (regularizers, ``add_loss``) is part of it. The learning rate falls from
+    its start to 0 along half a cosine, so that the last state needs no picking.
 
     Parameters
     ----------

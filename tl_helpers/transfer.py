@@ -138,8 +138,8 @@ def _check_names(class_names, dataset, whose):
     if set(ours) == set(theirs):
         remedy = "Bring them into the same order: data.only(dataset, class_names)."
     raise TransferError(
-        f"The classes that {whose} are {graph.listed(ours)}, in this order; {dataset.name!r} has {graph.listed(theirs)}."
-        f" {remedy}"
+        f"The classes that {whose} are {graph.listed(ours)}, in this order; {dataset.name!r} has "
+        f"{graph.listed(theirs)}. {remedy}"
     )
 
 
@@ -536,10 +536,8 @@ def _still(model, copied, batch_statistics):
     """Name the layers that run as in inference: all frozen ones, noise before them, and kept statistics."""
     layers = models.weight_layers(model)
     frozen = {layer.name for layer in layers if not layer.trainable}
-    last = max((i for i, op in enumerate(model.operations) if op.name in frozen), default=-1)
-    noise = {op.name for op in model.operations[: last + 1] if isinstance(op, graph.NOISE)}
     kept = set() if batch_statistics else {layer.name for layer in layers[:copied] if _has_statistics(layer)}
-    return frozen | noise | kept
+    return frozen | graph.silent_noise(model, frozen) | kept
 
 
 def _has_statistics(layer):
@@ -566,8 +564,8 @@ def _check_copy(source, trunk, copied, images):
                 raise TransferError(
                     f"The copy of {source.name!r} gives other features than the source: after {name!r} they differ by "
                     f"{apart:.3g}, where the largest is {size:.3g}. That layer draws random numbers outside training, "
-                    "or holds a state that is neither a weight nor in its get_config(). Replace it by a layer of Keras, "
-                    "or put its state into weights."
+                    "or holds a state that is neither a weight nor in its get_config(). Replace it by a layer of "
+                    "Keras, or put its state into weights."
                 )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_helpers import data, experiments, models, training
+from tl_helpers import data, experiments, files, models, training
 from tl_helpers.backend import keras, tf
 from tl_helpers.experiments import heads, workbench
 
@@ -272,9 +272,7 @@ def main():
         "memory": memory(),
         "jobs": jobs_and_estimate(tuned_runs=12),
     }
-    part = options.output.with_name(f".{options.output.name}.part")
-    part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    part.replace(options.output)
+    files.write(options.output, json.dumps(results, indent=1) + "\n")
     print(f"Wrote {options.output}")
 
 

@@ -26,7 +26,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
-from tl_helpers import data
+from tl_helpers import data, files
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE_BY_SIDE = min(4, os.cpu_count() or 1)  # chapters that run at once; four take up to 6.5 GB of memory
@@ -94,9 +94,7 @@ def stamped(path, digest):
 def write_stamp(path, digest):
     """Write a stamp in one move, so that an interruption leaves none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(digest, encoding="utf-8")
-    draft.replace(path)
+    files.write(path, digest)
 
 
 def remove(*folders):

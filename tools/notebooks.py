@@ -21,6 +21,8 @@ import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from tl_helpers import files
+
 ROOT = Path(__file__).resolve().parent.parent
 COMPARED = "nbval-check-output"
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -73,9 +75,7 @@ def text_of(notebook):
 
 def write(notebook, path):
     """Write a notebook in one move, so that an interruption leaves the old one."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(text_of(notebook), encoding="utf-8", newline="\n")
-    draft.replace(path)
+    files.write(path, text_of(notebook))
 
 
 def first_cell(root=ROOT):

@@ -21,6 +21,8 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, Fit, FloatObject, NameObject, NullObject
 from sphinx_external_toc.parsing import parse_toc_yaml
 
+from tl_helpers import files
+
 ROOT = Path(__file__).resolve().parent.parent
 WITHIN = "book:"  # marks a link to another place of the book, until all pages are known
 # Waits for formulas, fonts and images. A browser writes only those targets into a PDF that the same page links to:
@@ -190,9 +192,8 @@ def print_book(site, output):
         numbers = print_text(tab, footers(chapters, count))
     writer = bind(front, printed, numbers)
     writer.add_metadata({"/Title": config["title"], "/Author": config["author"]})
-    draft = output.with_name(f"{output.name}.draft")
-    writer.write(draft)
-    draft.replace(output)
+    with files.replacing(output) as file:
+        writer.write(file)
     return len(writer.pages)
 
 

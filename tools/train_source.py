@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_helpers import data, models, training, transfer
+from tl_helpers import data, files, models, training, transfer
 from tl_helpers.backend import keras, tf
 
 ASSETS = Path(models.__file__).parent / "assets"
@@ -181,9 +181,7 @@ def make(name, recipe, state, assets):
         models.save_arrays(assets / f"source_{name}_epochs.npz", epochs)
     models.save_arrays(file, weights_after(model, state, best, recipe.dtype))
     card = model_card(name, recipe, split, history, best, models.load_weights(model, file))
-    part = file.with_name(f".{file.stem}.part")
-    part.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    part.replace(file.with_suffix(".json"))
+    files.write(file.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
     print(f"{name}: best epoch {best}, test accuracy {card['test_accuracy']:.4f}; wrote {assets}")
 
 

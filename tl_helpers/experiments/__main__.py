@@ -13,6 +13,7 @@ Try:
 """
 
 import argparse
+import os
 import sys
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,7 @@ import pandas as pd
 from tl_helpers.data import DataError
 from tl_helpers.experiments import COLUMNS, ExperimentError, estimate, expand, known, records, run
 from tl_helpers.experiments.card import TOLERANCE, repeat, write_card
+from tl_helpers.files import FileError
 
 
 def main(arguments=None):
@@ -57,7 +59,7 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print(f"\nStopped. What is done stands in {options.output}; the same command goes on from there.")
         return 130
-    except (ExperimentError, DataError) as error:
+    except (ExperimentError, DataError, FileError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -73,7 +75,7 @@ def _repeat(options, how):
 
 def _do(name, make, options, how):
     path = options.output
-    so_far = records(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
+    so_far = records(path) if os.path.lexists(path) else pd.DataFrame(columns=COLUMNS)
     chosen = make(so_far)
     runs, combinations = expand(chosen), sum(grid.size for grid in chosen)
     missing = [each for each in runs if each.key not in set(so_far.key)]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tl_helpers import data
-from tl_helpers.experiments.grid import Run
+from tl_helpers import data, files
+from tl_helpers.experiments.grid import ExperimentError, Run
 from tl_helpers.experiments.log import SCHEMA_VERSION, records
 from tl_helpers.experiments.plan import MEMORY
 from tl_helpers.experiments.runner import do, spread
@@ -67,9 +67,7 @@ def write_card(path):
     """Write the card of a file of records beside it, atomically: ``records.csv`` has ``records.json``."""
     path = Path(path)
     target = path.with_suffix(".json") if path.suffix != ".json" else path.with_name(f"{path.name}.card.json")
-    part = target.with_name(f".{target.name}.part")
-    part.write_text(json.dumps(card(path), indent=1) + "\n", encoding="utf-8")
-    part.replace(target)
+    files.write(target, json.dumps(card(path), indent=1) + "\n")
 
 
 def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):
@@ -91,17 +89,30 @@ def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):
         ``experiment``, ``target``, ``arm``, ``labels_per_class``, ``seed``, ``recorded``, ``again`` and ``difference``:
         test accuracy, or validation accuracy where the test set was not scored.
 
+    Raises
+    ------
+    ExperimentError
+        If a name stands for other data, another network or other rules here than when the records were made; or if
+        there is no record without an error.
+
     Notes
     -----
     A difference above `TOLERANCE` says that the records do not come from this code. Taught in: chapter 4.1 (Results).
     """
     sound = table[table.error == ""]
+    if sound.empty:
+        raise ExperimentError("There is no record to do again: the table has no run without an error.")
     drawn = sound.iloc[np.random.default_rng(seed).choice(len(sound), min(count, len(sound)), replace=False)]
     runs = [Run.of(row) for _, row in drawn.iterrows()]
     rows = {run.key: row for run, (_, row) in zip(runs, drawn.iterrows(), strict=True)}
     found = []
     for (new,) in spread(do, [(run,) for run in runs], jobs, dask, memory):
         old = rows[new["key"]]
+        if new["fingerprints"] != old.fingerprints:
+            raise ExperimentError(
+                f"{old.source} → {old.target}: what these names stand for here is not what the record was made with: "
+                f"{new['fingerprints']} in the place of {old.fingerprints}. Repeat it with the data of the record."
+            )
         name = "validation_accuracy" if pd.isna(old.test_accuracy) else "test_accuracy"
         told = old[["experiment", "target", "arm", "labels_per_class", "seed"]].to_dict()
         values = {"recorded": old[name], "again": np.nan if new["error"] else new[name]}

@@ -4,11 +4,11 @@ Taught in: How fast.
 """
 
 import math
+import os
 import statistics
 import time
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -42,7 +42,7 @@ def estimate(grids, path=None, *, jobs=1, dask=None, memory=MEMORY):
     Seconds of a batch = start + steps · step + images of the frozen prefix · its forward pass + scored images · forward
     pass of the rest. Taught in: How fast.
     """
-    done = set(records(path).key) if path and Path(path).is_file() else set()
+    done = set(records(path).key) if path and os.path.lexists(path) else set()
     missing = batches([run for run in expand(grids) if run.key not in done])
     samples = {_kind(batch): batch for batch in missing}
     measured = dict(spread(_measured, list(samples.items()), jobs, dask, memory))
@@ -88,13 +88,14 @@ def _measured(task, memory, threads):
     network = bench.source(run.source)
     last = workbench.cut(network, run)
     whole = _forward(models.features_at(network, run.layer), dataset.images)
-    prefix = _forward(models.features_at(network, last), dataset.images) if prefix_key(run) else 0.0
+    kept = prefix_key(run) is not None and last is not None
+    prefix = _forward(models.features_at(network, last), dataset.images) if kept else 0.0
     full = bench.split(replace(run, labels_per_class=None))
     return kind, {
         "start": few - FEW * step,
         "step": step,
         "prefix": prefix,
-        "rest": 0.0 if prefix_key(run) and last == run.layer else max(whole - prefix, 0.0),
+        "rest": 0.0 if kept and last == run.layer else max(whole - prefix, 0.0),
         "classes": len(dataset.class_names),
         "full": (len(full.train), len(full.validation), len(full.test)),
     }

@@ -10,8 +10,8 @@ import json
 import pandas as pd
 
 from tl_helpers.experiments import worked_example
-from tl_helpers.experiments.grid import Grid
-from tl_helpers.experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen
+from tl_helpers.experiments.grid import ExperimentError, Grid
+from tl_helpers.experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen, of_experiment
 from tl_helpers.measures import paired_interval
 
 FAR, NEAR, DIGITS = ("cifar10", "mnist"), ("cifar10-a", "cifar10-b"), ("digits", "mnist")
@@ -102,9 +102,34 @@ def rows_of(table, pair, experiment="reference"):
     -------
     pandas.DataFrame
 
+    Raises
+    ------
+    ExperimentError
+        If the table has no such experiment, or that experiment no such pair.
+
     Notes
     -----
     Taught in: chapter 4.1 (Results).
+    """
+    runs, pair = of_experiment(table, experiment), tuple(pair)
+    pairs = list(dict.fromkeys(zip(runs.source, runs.target, strict=True)))
+    if pair not in pairs:
+        told = "; ".join(f"{source} → {target}" for source, target in pairs)
+        raise ExperimentError(f"The experiment {experiment!r} has no runs of the pair {pair!r}. It has {told}.")
+    return rows_if_any(runs, pair, experiment)
+
+
+def rows_if_any(table, pair, experiment="reference"):
+    """Return the rows of a pair as `rows_of` does, and an empty table where it was not run.
+
+    Parameters
+    ----------
+    table, pair, experiment
+        As for `rows_of`.
+
+    Returns
+    -------
+    pandas.DataFrame
     """
     rows = table[(table.experiment == experiment) & (table.target == pair[1])]
     return rows[(rows.source == pair[0]) | rows.arm.isin(SOURCELESS)]
@@ -129,6 +154,11 @@ def gains(table, pair, against="from scratch", experiment="reference"):
         Index: the other arms; columns: labels per class. In points of test accuracy, above 0 where the arm is ahead;
         None where it was not run.
 
+    Raises
+    ------
+    ExperimentError
+        As for `rows_of`; or if no run of the pair has the arm to compare with.
+
     Notes
     -----
     Taught in: chapter 4.1 (Results).
@@ -136,7 +166,12 @@ def gains(table, pair, against="from scratch", experiment="reference"):
     values = rows_of(table, pair, experiment).pivot_table(
         "test_accuracy", "seed", ["arm", "labels_per_class"], sort=False
     )
-    ran = [arm for arm in values.columns.unique("arm") if arm != against]
+    ran = list(values.columns.unique("arm")) if len(values) else []
+    if against not in ran:
+        raise ExperimentError(
+            f"{pair[0]} → {pair[1]} has no scored runs of the arm {against!r}. It has {', '.join(ran)}."
+        )
+    ran.remove(against)
     arms = sorted(ran, key=lambda arm: ORDER.index(arm) if arm in ORDER else len(ORDER))
     counts = sorted(values.columns.unique("labels_per_class"))
 
@@ -182,11 +217,20 @@ def _best(table):
     return chosen(table, ("source", "target", "arm", "labels_per_class"), "choice")
 
 
+def _of(best, key):
+    """Return what was chosen for an arm."""
+    if key not in best.index:
+        raise ExperimentError(
+            f"Nothing was chosen yet for {', '.join(map(str, key))}: do the grid that chooses it first."
+        )
+    return best.loc[key]
+
+
 def _settled(best, pair, arms, arm, labels):
     """Return the axes of an arm with the rate and the settings that were chosen for it."""
     if arm in RECIPE:
         return arms[arm] | {"learning_rate": [1e-3], "arm": arm}
-    row = best.loc[(*pair, arm, tuned_at(labels))]
+    row = _of(best, (*pair, arm, tuned_at(labels)))
     return arms[arm] | {"learning_rate": [row.learning_rate], "settings": [json.loads(row.settings)], "arm": arm}
 
 
@@ -218,7 +262,7 @@ def _sweep_choice(table, pair, arms=SWEEP):
 def _sweep(table, pair, arms=SWEEP, counts=TUNED_AT, experiment="sweep"):
     best = chosen(table, ("source", "target", "arm"), "sweep choice").learning_rate
     return [
-        Grid(experiment, labels_per_class=[n], seed=SEEDS, learning_rate=[best.loc[(*pair, own["arm"])]], **own)
+        Grid(experiment, labels_per_class=[n], seed=SEEDS, learning_rate=[_of(best, (*pair, own["arm"]))], **own)
         for n in counts
         for own in _treatments(table, pair, n, arms)
     ]
@@ -226,7 +270,7 @@ def _sweep(table, pair, arms=SWEEP, counts=TUNED_AT, experiment="sweep"):
 
 def _treatments(table, pair, labels, arms):
     """List the treatments of a sweep as axes of a grid; base B has the rate chosen for training from scratch."""
-    base = {"base_rate": _best(table).learning_rate.loc[(*pair, "from scratch", tuned_at(labels))]}
+    base = {"base_rate": _of(_best(table).learning_rate, (*pair, "from scratch", tuned_at(labels)))}
     shape = {"pairs": [pair], "method": ["parameter transfer"], **FEW_SHOT}
     return [
         shape | own | {"settings": [base if own["initialisation"] == ["target"] else {}], "arm": arm}

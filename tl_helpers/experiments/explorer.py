@@ -7,17 +7,17 @@ import base64
 import io
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 from scipy import stats
 
 from tl_helpers import data
-from tl_helpers.experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, rows_of, tuned_at
+from tl_helpers.experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, rows_if_any, tuned_at
 from tl_helpers.experiments.grid import ExperimentError, Grid, Run
 from tl_helpers.experiments.log import history, records
-from tl_helpers.experiments.plan import ANSWERED, OTHER_SEED
+from tl_helpers.experiments.plan import ANSWERED, OTHER_SEED, base_run, trunk
 
 PAIRS = {"far": FAR, "near": NEAR}
 TITLES = {"far": "far: CIFAR-10 → MNIST", "near": "near: CIFAR-10 classes A → classes B"}
@@ -89,7 +89,13 @@ def offered(pair):
     -----
     Taught in: chapter 4.2 (The explorer).
     """
+    _check_pair(pair)
     return tuple(setting for setting in OFFER if pair == "far" or setting.method != "logic rules")
+
+
+def _check_pair(pair):
+    if pair not in PAIRS:
+        raise ExperimentError(f"The explorer has no pair {pair!r}. It has {', '.join(PAIRS)}.")
 
 
 def rows_for(table, pair, setting, labels):
@@ -113,8 +119,9 @@ def rows_for(table, pair, setting, labels):
     -----
     Taught in: chapter 4.2 (The explorer).
     """
+    _check_pair(pair)
     for experiment in HOUSES:
-        rows = rows_of(table, PAIRS[pair], experiment)
+        rows = rows_if_any(table, PAIRS[pair], experiment)
         rows = rows[rows.arm.isin(setting.arms) & (rows.labels_per_class == labels)]
         if len(rows):
             return rows.sort_values("seed")
@@ -250,67 +257,136 @@ def _answers(table):
 
 
 def code(run):
-    """Write the call of `tl_helpers` that does a run again.
+    """Write the calls of `tl_helpers` that do a run again.
 
     Parameters
     ----------
     run : Run
-        Of a pair in `PAIRS`.
+        Of any `Grid`, or `Run.of` a record.
 
     Returns
     -------
     str
-        Python that ends with the test accuracy in ``accuracy``.
+        Python that ends with the run's accuracy in ``accuracy``: on the test set if the run looked at it, else on the
+        validation images. What a run measures besides, `Grid.measures`, is not part of it.
 
     Notes
     -----
     Taught in: chapter 4.2 (The explorer).
     """
-    images = 'data.load("mnist")'
-    if run.target == "cifar10-b":
-        images = 'data.only(data.load("cifar10"), data.CIFAR10_B, "cifar10-b")'
-    lines = [
-        "from tl_helpers import data, knowledge, models, transfer",
-        "",
-        f'source = models.pretrained("{run.source}")',
-        f"images = {images}",
-        f"target = data.few_shot(images, per_class={run.labels_per_class}, seed={run.seed})",
-    ]
-    budget = f"learning_rate={run.learning_rate:g}, steps={run.steps}, batch_size={run.batch_size}, seed={run.seed}"
     before, call, arguments = _call(run)
-    listed = "".join(f"    {argument},\n" for argument in (*arguments, budget))
-    return "\n".join([*lines, *before, f"result = transfer.{call}(", f"{listed})"]) + (
-        "\naccuracy = result.evaluate(target.test).accuracy\n"
-    )
+    listed = "".join(f"    {argument},\n" for argument in (*arguments, _budget(run)) if argument)
+    score = "result.evaluate(target.test).accuracy" if run.test else "result.validation_accuracy"
+    text = "\n".join([*_data(run), *before, f"result = transfer.{call}(", f"{listed})"]) + f"\naccuracy = {score}\n"
+    imports = "from tl_helpers import data, knowledge, models, transfer\n"
+    used = [line for line, name in _IMPORTS.items() if name in text]
+    return "\n".join([*used, "", imports + "\n" + text]) if used else imports + "\n" + text
+
+
+_IMPORTS = {"from dataclasses import replace": "replace(", "from pkgutil import resolve_name": "resolve_name("}
+
+
+def _data(run):
+    """Return the lines that make the source and the split."""
+    seed = f"seed={run.seed}"
+    if run.labels_per_class is None:
+        lines = [f"target = data.full_split(images, {seed})"]
+    else:
+        lines = [f"target = data.few_shot(images, per_class={run.labels_per_class}, {seed})"]
+    if run.label_noise:
+        noisy = f"data.with_label_noise(target.train, {run.label_noise!r}, {seed})"
+        lines.append(f"target = replace(target, train={noisy})")
+    if run.epochs:
+        passes = f"{run.epochs} * len(target.train) // {run.batch_size}"
+        lines.append(f"steps = max({run.steps}, {passes})")
+    return [f"source = {_source(run.source)}", f"images = {_images(run.target)}", *lines]
+
+
+def _source(name):
+    if ":" in name:
+        return f"resolve_name({_quoted(name)})()"
+    name, _, epoch = name.partition("@")
+    return f"models.pretrained({_quoted(name)}{', epoch=' + epoch if epoch else ''})"
+
+
+def _images(name):
+    if ":" in name:
+        return f"resolve_name({_quoted(name)})()"
+    if name in ("cifar10-a", "cifar10-b"):
+        classes = name.upper().replace("-", "_")
+        return f'data.only(data.load("cifar10"), data.{classes}, "{name}")'
+    return "data.digits()" if name == "digits" else f"data.load({_quoted(name)})"
+
+
+def _quoted(text):
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _budget(run):
+    """Return the arguments that say how long and how fast to train."""
+    steps = "steps" if run.epochs else run.steps
+    return f"learning_rate={run.learning_rate!r}, steps={steps}, batch_size={run.batch_size}, seed={run.seed}"
 
 
 def _call(run):
-    """Return lines to run before, the function of `transfer`, and its arguments."""
-    start = () if run.initialisation == "source" else ('initialisation="random"',)
-    told = dict(run.settings)
-    given = ", ".join(f"{name}={value:g}" for name, value in told.items() if isinstance(value, float))
-    depths = f"copy={run.layers_copied}, freeze={run.layers_frozen}"
+    """Return lines to run before, the function of `transfer`, and its arguments but for the budget."""
+    told = {name: value for name, value in run.settings if name != "base_rate"}
+    shape = f"layer={_quoted(run.layer)}" + (f", head={run.head!r}" if run.head else "")
     if run.method == "from scratch":
-        return (), "from_scratch", ("target",)
+        return (), "from_scratch", (f"target, architecture=source, {shape}",)
+    before, source, start = _start(run)
+    depths = f"copy={run.layers_copied}, freeze={run.layers_frozen}"
+    arguments = f"{source}, target, {shape}", depths, start
     if run.method == "feature extraction":
-        return (), "feature_extraction", ("source, target", f'layer="{run.layer}"', *start)
+        return before, "feature_extraction", (arguments[0], start, _given(told))
     if run.method in ("parameter transfer", "LP-FT"):
-        phases = (f"probe_steps={told['probe_steps']}",) if run.method == "LP-FT" else ()
-        return (), "parameter_transfer", ("source, target", depths, *start, *phases)
-    before, made = _constraint(run, told, given)
-    return before, "knowledge_transfer", ("source, target", f"knowledge=[knowledge.{made}]", depths)
+        if run.method == "LP-FT" and "probe_steps" not in told:
+            half = "steps // 2" if run.epochs else run.steps // 2
+            arguments += (f"probe_steps={half}",)
+        return before, "parameter_transfer", (*arguments, _given(told))
+    teacher, made = _constraint(run, told)
+    return (*before, *teacher), "knowledge_transfer", (*arguments, f"knowledge=[knowledge.{made}]")
 
 
-def _constraint(run, told, given):
+def _start(run):
+    """Return lines that train base B, where a run starts from it; the network to copy from; an argument about it."""
+    if run.initialisation != "target":
+        return (), "source", "" if run.initialisation == "source" else 'initialisation="random"'
+    base = base_run(run)
+    base = replace(base, seed=OTHER_SEED + base.seed)
+    lines = (
+        "base = transfer.from_scratch(",
+        f"    target, architecture=source, layer={_quoted(base.layer)},",
+        f"    {_budget(base)},",
+        ").model",
+    )
+    return lines, "base", ""
+
+
+def _given(told):
+    """Write settings as arguments of a call."""
+    return ", ".join(f"{name}={_quoted(each) if isinstance(each, str) else repr(each)}" for name, each in told.items())
+
+
+def _constraint(run, told):
     """Return lines that make a teacher, if there is one, and the constraint."""
+    given = _given({name: value for name, value in told.items() if name not in ("teacher", "rules")})
+    rest = f", {given}" if given else ""
     if run.method == "distillation":
+        name = told["teacher"]
+        if isinstance(name, str):
+            return (), f'Distillation({_source(name)}, models.model_card({_quoted(name)})["classes"]{rest})'
+        shape = f"layer={_quoted(trunk(run))}, steps=200, points=1, seed={OTHER_SEED}"
         teacher = (
-            f"labelled = data.few_shot(images, per_class={told['teacher']}, seed={OTHER_SEED})",
-            f"teacher = transfer.parameter_transfer(source, labelled, points=1, seed={OTHER_SEED}).model",
+            f"labelled = data.few_shot(images, per_class={name}, seed={OTHER_SEED})",
+            f"teacher = transfer.parameter_transfer(source, labelled, {shape}).model",
         )
-        return teacher, f"Distillation(teacher, images.class_names, {given})"
+        return teacher, f"Distillation(teacher, images.class_names{rest})"
     if run.method == "logic rules":
-        return (), f"LogicRules(knowledge.loop_rules(), {given})"
+        module, _, function = told["rules"].partition(":")
+        shipped = module == "tl_helpers.knowledge"
+        rules = f"knowledge.{function}()" if shipped else f"resolve_name({_quoted(told['rules'])})()"
+        return (), f"LogicRules({rules}{rest})"
     return (), f"{'L2SP' if run.method == 'L2-SP' else 'AttentionTransfer'}({given})"
 
 

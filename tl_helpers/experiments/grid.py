@@ -3,24 +3,34 @@
 Taught in: chapter 4 (Worked example).
 """
 
+import functools
 import hashlib
 import itertools
 import json
+import math
+import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import resources
 
 import pandas as pd
 
-METHODS = (
-    "feature extraction",
-    "parameter transfer",
-    "LP-FT",
-    "L2-SP",
-    "distillation",
-    "attention transfer",
-    "logic rules",
-    "from scratch",
-)
+# Each method with the settings that it knows; those with a star it needs.
+SETTINGS = {
+    "feature extraction": ("standardise",),
+    "parameter transfer": ("head_rate",),
+    "LP-FT": ("head_rate", "probe_steps"),
+    "L2-SP": ("alpha*", "beta"),
+    "distillation": ("teacher*", "temperature", "weight"),
+    "attention transfer": ("strength*", "layers"),
+    "logic rules": ("rules*", "strength", "weight"),
+    "from scratch": (),
+}
+METHODS = tuple(SETTINGS)
+INITIALISATIONS = ("source", "random", "target")
+SOURCES = ("cifar10", "cifar10-a", "cifar10-rows", "digits")  # told here, a grid needs no TensorFlow
+TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
 AXES = (
     "method",
     "initialisation",
@@ -122,6 +132,7 @@ class Run:
         """
         values = {f.name: row[f.name] for f in fields(cls) if f.name in row and f.name not in ("settings", "measures")}
         values |= {name: int(row[name]) for name in ("layers_copied", "layers_frozen", "batch_size", "seed", "steps")}
+        values |= {name: float(row[name]) for name in ("learning_rate", "label_noise")}
         labels = None if pd.isna(row["labels_per_class"]) else int(row["labels_per_class"])
         head = tuple(int(width) for width in row["head"].split("-") if width)
         values |= {"labels_per_class": labels, "head": head, "settings": _sorted(json.loads(row["settings"]))}
@@ -138,9 +149,11 @@ class Grid:
     experiment : str
         What the runs are for, e.g. ``"tuning"``.
     pairs : sequence of (str, str)
-        Source and target. Sources: names of `models.pretrained`. Targets: ``"mnist"``, ``"digits"``, ``"cifar10"``, and
-        its five-class halves ``"cifar10-a"`` and ``"cifar10-b"``. Either can be ``"module:function"``, which returns a
-        network with the layer names of `models.source_cnn`, or a `data.Dataset`.
+        Source and target. Sources: names of `models.pretrained`, ``"cifar10@4"`` for the state after epoch 4. Targets:
+        ``"mnist"``, ``"digits"``, ``"cifar10"``, and its five-class halves ``"cifar10-a"`` and ``"cifar10-b"``. Either
+        can be ``"module:function"``, which returns a functional `keras.Model` with layers of any names, or a
+        `data.Dataset`; each time the same, or the runs are no grid. Every record keeps a fingerprint of what the names
+        stood for, and `run` refuses to put runs on another network or on other images beside them.
     method : sequence of str
         Any of `METHODS`.
     initialisation : sequence of {"source", "random", "target"}
@@ -160,9 +173,9 @@ class Grid:
         The method's own arguments: ``standardise`` (feature extraction); ``head_rate`` (parameter transfer, LP-FT);
         ``probe_steps`` (LP-FT); ``alpha``, ``beta`` (L2-SP); ``teacher``, ``temperature``, ``weight`` (distillation);
         ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:function"``, ``strength``, ``weight``
-        (logic rules). A teacher is named as a source is, or is a number of labels per class: the source is then
-        fine-tuned on so many images of the target, drawn by a seed of their own. ``base_rate``: the learning rate of
-        base B (initialisation ``"target"``); by default that of the run.
+        (logic rules). A teacher is one of `models.pretrained`, whose classes are known, or a number of labels per
+        class: the source is then fine-tuned on so many images of the target, drawn by a seed of their own.
+        ``base_rate``: the learning rate of base B (initialisation ``"target"``); by default that of the run.
     batch_size, steps, epochs : int
         The budget: at least `steps` steps and `epochs` passes over the training images.
     test : bool
@@ -173,6 +186,11 @@ class Grid:
         What to measure besides accuracy, of `MEASURES`.
     arm : str
         A name for tables and figures; by default the method's.
+
+    Raises
+    ------
+    ExperimentError
+        If an axis holds a value that it does not know, or the same one twice.
 
     Notes
     -----
@@ -204,21 +222,33 @@ class Grid:
             values = getattr(self, name)
             if isinstance(values, (str, Mapping)) or not hasattr(values, "__iter__"):
                 raise ExperimentError(f"{name} is an axis of the grid: give a sequence of values, not {values!r}.")
-            plain = (value.item() if hasattr(value, "item") else value for value in values)  # of numpy.arange too
-            object.__setattr__(self, name, tuple(plain))
-        unknown = set(self.method) - set(METHODS)
-        if unknown:
-            raise ExperimentError(f"Unknown method {sorted(unknown)}. Known: {', '.join(METHODS)}.")
-        object.__setattr__(self, "measures", tuple(sorted(self.measures)))
-        if not set(self.measures) <= set(MEASURES):
-            raise ExperimentError(f"Unknown measure in {self.measures}. Known: {', '.join(MEASURES)}.")
+            checked = tuple(_CHECKS[name](_plain(value)) for value in values)
+            twice = [value for i, value in enumerate(checked) if value in checked[:i]]
+            if twice:
+                raise ExperimentError(f"{name} holds {twice[0]!r} twice. Each run is done once: name each value once.")
+            object.__setattr__(self, name, checked)
+        for (source, _), layer in itertools.product(self.pairs, self.layer):
+            if ":" not in source:  # the others have to be built first
+                depth_of(source, layer)
+        for method, settings in itertools.product(self.method, self.settings):
+            _check_settings(method, settings, self.initialisation)
+        if isinstance(self.measures, str):
+            raise ExperimentError(f"measures is a sequence of names, not {self.measures!r}: give ({self.measures!r},).")
+        object.__setattr__(
+            self, "measures", tuple(sorted({_one_of("measure", each, MEASURES) for each in self.measures}))
+        )
         predict, look = (set(self.measures) & set(names) for names in (("logme", "leep"), MEASURES[2:]))
         if predict and (look or set(self.method) != {"feature extraction"}):
             raise ExperimentError("logme and leep score kept features: feature extraction only, nothing else beside.")
-        if not 0 <= self.label_noise < 1:
-            raise ExperimentError(f"label_noise is a share from 0 to below 1, found {self.label_noise}.")
-        if self.steps < 1 or self.batch_size < 1 or self.epochs < 0:
-            raise ExperimentError(f"A budget has steps, batch_size ≥ 1, epochs ≥ 0; found {self}.")
+        object.__setattr__(self, "label_noise", _plain(self.label_noise))
+        if not _is_number(self.label_noise) or not 0 <= self.label_noise < 1:
+            raise ExperimentError(f"label_noise is a share from 0 to below 1, found {self.label_noise!r}.")
+        for name, least in (("steps", 1), ("batch_size", 1), ("epochs", 0)):
+            object.__setattr__(self, name, _whole(name, _plain(getattr(self, name)), least))
+        if not isinstance(self.test, bool):
+            raise ExperimentError(f"test is True or False, found {self.test!r}.")
+        if not isinstance(self.experiment, str) or not isinstance(self.arm, str):
+            raise ExperimentError(f"experiment and arm are names, found {self.experiment!r} and {self.arm!r}.")
 
     @property
     def size(self):
@@ -236,7 +266,7 @@ class Grid:
         Raises
         ------
         ExperimentError
-            If a layer is not one of the source network's.
+            If a layer is not one of the source network's, or a ``"module:function"`` is not there.
         """
         return tuple(dict.fromkeys(filter(None, map(_sensible, self._combinations()))))
 
@@ -254,7 +284,7 @@ class Grid:
                 label_noise=self.label_noise,
                 measures=self.measures,
                 arm=self.arm or chosen["method"],
-                **chosen | {"head": tuple(chosen["head"]), "settings": _sorted(chosen["settings"])},
+                **chosen | {"settings": _sorted(chosen["settings"])},
             )
 
 
@@ -278,11 +308,107 @@ def expand(grids):
 
 
 def depth_of(source, layer):
-    """Count a source network's layers with weights up to and with a named layer."""
+    """Count a source network's layers with weights up to and with a named layer.
+
+    Only a source that is a ``"module:function"`` is built for that, once for each function and layer.
+    """
+    if ":" in source:
+        return _depth_in(source, resolved(source), layer)
     depths = RNN_DEPTHS if source == "cifar10-rows" else CNN_DEPTHS
     if layer not in depths:
         raise ExperimentError(f"The source {source!r} has no layer {layer!r} to cut at. It has {', '.join(depths)}.")
     return depths[layer]
+
+
+@functools.lru_cache(64)  # a grid asks for every run; another function, of the same name too, is another key
+def _depth_in(source, function, layer):
+    from tl_helpers import models
+
+    network = made("source", source, function)
+    try:
+        return len(models.weight_layers(models.features_at(network, layer)))
+    except models.ModelError as error:
+        raise ExperimentError(f"The source {source!r} cannot be cut at {layer!r}. {error}") from error
+
+
+def resolved(name):
+    """Return the function that a ``"module:function"`` names.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    ExperimentError
+        If there is none.
+    """
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ExperimentError(
+            f"{name!r} is not there ({error}). Name a function of a module that can be imported, as 'module:function'."
+        ) from error
+    if not callable(found):
+        raise ExperimentError(f"{name!r} is no function, but {found!r}. Name a function that returns what is meant.")
+    return found
+
+
+def made(role, name, function):
+    """Return what a ``"module:function"`` makes.
+
+    Parameters
+    ----------
+    role : {"source", "target", "rules"}
+    name : str
+    function : callable
+        As `resolved` returns it.
+
+    Returns
+    -------
+    keras.Model, data.Dataset or object
+
+    Raises
+    ------
+    ExperimentError
+        If it fails, or a source is no network, or a target is no data set.
+    """
+    try:
+        found = function()
+    except Exception as error:  # the user's own: whatever it was, no run could be done
+        raise ExperimentError(f"The {role} {name!r} cannot be made: {type(error).__name__}: {error}") from error
+    if role == "source":
+        from tl_helpers.backend import keras
+
+        expected = keras.Model
+    else:
+        from tl_helpers.data import Dataset
+
+        expected = Dataset if role == "target" else object
+    if not isinstance(found, expected):
+        raise ExperimentError(f"The {role} {name!r} is to return a {expected.__name__}; found {type(found).__name__}.")
+    return found
+
+
+def named(run):
+    """Return what a run names: its source and target, and a teacher or rules that have a name, each by its role.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    dict of str to str
+        ``"source"``, ``"target"``, and where there are any ``"teacher"`` and ``"rules"``.
+    """
+    told = dict(run.settings)
+    found = {role: told[role] for role in ("teacher", "rules") if isinstance(told.get(role), str)}
+    return {"source": run.source, "target": run.target} | found
 
 
 def _sensible(run):
@@ -301,6 +427,136 @@ def _sensible(run):
     if run.method == "L2-SP" and run.layers_frozen == run.layers_copied:
         return None  # nothing that is trained has a weight in the source
     return run
+
+
+def _plain(value):
+    """Return a number of NumPy, such as those of `numpy.arange`, as one of Python."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ExperimentError(f"{name}: expected whole numbers from {least} on, found {value!r}.")
+    return value
+
+
+def _rate(name, value):
+    if not _is_number(value) or value <= 0:
+        raise ExperimentError(f"{name}: expected numbers above 0, found {value!r}.")
+    return float(value)
+
+
+def _one_of(name, value, known):
+    if not isinstance(value, str) or value not in known:
+        raise ExperimentError(f"Unknown {name} {value!r}. Known: {', '.join(known)}.")
+    return value
+
+
+def _name(role, value, known):
+    """Check the name of a source or target: a known one, or ``"module:function"``."""
+    if isinstance(value, str) and (value in known or MODULE_FUNCTION.fullmatch(value)):
+        return value
+    raise ExperimentError(f"Unknown {role} {value!r}. Known: {', '.join(known)}, or 'module:function'.")
+
+
+def _pair(value):
+    if isinstance(value, str) or not hasattr(value, "__iter__") or len(value := tuple(value)) != 2:
+        raise ExperimentError(f"pairs: expected pairs of source and target, as ('cifar10', 'mnist'), found {value!r}.")
+    source, target = value
+    name, at, epoch = source.partition("@") if isinstance(source, str) and ":" not in source else (source, "", "")
+    _name("source", name, SOURCES)
+    if at:
+        card = resources.files("tl_helpers") / "assets" / f"source_{name}.json"
+        kept = [str(each) for each in json.loads(card.read_text(encoding="utf-8"))["checkpoints"]]
+        _one_of(f"state of {name!r}, after epoch", epoch, kept or ["none; leave the @ out"])
+    return source, _name("target", target, TARGETS)
+
+
+def _head(value):
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        raise ExperimentError(f"head: expected tuples of widths, as () or (512,), found {value!r}.")
+    return tuple(_whole("head, each width", _plain(width), 1) for width in value)
+
+
+def _layer(value):
+    if not isinstance(value, str):
+        raise ExperimentError(f"layer: expected names of layers, as 'conv3', found {value!r}.")
+    return value
+
+
+def _settings(value):
+    if not isinstance(value, Mapping):
+        raise ExperimentError(f"settings: expected mappings, as {{'alpha': 0.1}}, found {value!r}.")
+    return {name: _plain(each) for name, each in value.items()}
+
+
+def _labels(value):
+    return None if value is None else _whole("labels_per_class (None is the full set)", value, 1)
+
+
+_CHECKS = {
+    "pairs": _pair,
+    "method": functools.partial(_one_of, "method", known=METHODS),
+    "initialisation": functools.partial(_one_of, "initialisation", known=INITIALISATIONS),
+    "layer": _layer,
+    "head": _head,
+    "layers_copied": functools.partial(_whole, "layers_copied", least=0),
+    "layers_frozen": functools.partial(_whole, "layers_frozen", least=0),
+    "labels_per_class": _labels,
+    "learning_rate": functools.partial(_rate, "learning_rate"),
+    "seed": functools.partial(_whole, "seed", least=0),
+    "settings": _settings,
+}
+
+
+def _check_settings(method, settings, initialisation):
+    """Refuse settings that a method does not know, that it lacks, or that are of another kind."""
+    known = [name.rstrip("*") for name in SETTINGS[method]] + ["base_rate"] * ("target" in initialisation)
+    for name, value in settings.items():
+        if name not in known:
+            told = ", ".join(known) or "none"
+            also = " base_rate is for the initialisation 'target'." if name == "base_rate" else ""
+            raise ExperimentError(f"{method!r} has no setting {name!r}. Its settings: {told}.{also}")
+        if not _KINDS[name][0](value):
+            raise ExperimentError(f"The setting {name!r} is {_KINDS[name][1]}, found {value!r}.")
+    missing = [name[:-1] for name in SETTINGS[method] if name.endswith("*") and name[:-1] not in settings]
+    if missing:
+        raise ExperimentError(f"{method!r} needs the setting {missing[0]!r}: {_KINDS[missing[0]][1]}.")
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_rate(value):
+    return _is_number(value) and value > 0
+
+
+MODULE_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+# What each setting may be. How large a strength may be is for the methods to say: it fails the run, not the grid.
+_KINDS = {
+    "standardise": (lambda value: isinstance(value, bool), "True or False"),
+    "head_rate": (_is_rate, "a number above 0"),
+    "base_rate": (_is_rate, "a number above 0"),
+    "probe_steps": (_is_count, "a whole number from 1 on"),
+    "teacher": (
+        lambda value: value in SOURCES if isinstance(value, str) else _is_count(value),
+        f"a number of labels per class, or one of {', '.join(SOURCES)}",
+    ),
+    "layers": (
+        lambda value: isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value),
+        "a list of names of layers",
+    ),
+    "rules": (
+        lambda value: isinstance(value, str) and bool(MODULE_FUNCTION.fullmatch(value)),
+        "the name of a function that returns rules, as 'module:function'",
+    ),
+    **dict.fromkeys(("alpha", "beta", "strength", "temperature", "weight"), (_is_number, "a number")),
+}
 
 
 def _sorted(settings):

@@ -11,7 +11,7 @@ from importlib import resources
 
 import pandas as pd
 
-from tl_helpers.experiments.evidence import FAR, LABELS, NEAR, TUNED_AT, rows_of
+from tl_helpers.experiments.evidence import FAR, LABELS, NEAR, TUNED_AT, rows_if_any
 from tl_helpers.experiments.grid import ExperimentError
 from tl_helpers.measures import kendall_interval, paired_interval
 
@@ -269,7 +269,7 @@ def compare(table, comparison):
     if isinstance(comparison, Ranking):
         points = ranked(table, comparison)
         return {target: kendall_interval(found.score, found.accuracy) for target, found in points.items()}
-    rows = rows_of(table, comparison.pair, comparison.experiment)
+    rows = rows_if_any(table, comparison.pair, comparison.experiment)
     rows = rows[rows.label_noise == comparison.label_noise]
     sides = (comparison.better, comparison.what), (comparison.worse, comparison.against or comparison.what)
     found = {}
@@ -308,7 +308,8 @@ def ranked(table, ranking):
     else:
         scores = rows.measures.map(lambda text: json.loads(text).get(ranking.score))
     points = rows.assign(score=scores).groupby(["target", "source", "arm"])[["score", "test_accuracy"]].mean()
-    missing = set(ranking.targets) - set(points.index.get_level_values("target"))
+    missing = sorted(set(ranking.targets) - set(points.index.get_level_values("target")))
+    missing += sorted(set(ranking.arms) - set(points.index.get_level_values("arm")))
     if missing:
         raise ExperimentError(f"{ranking}: no runs for {', '.join(missing)}. `make records` computes them.")
     return {target: points.loc[target].rename(columns={"test_accuracy": "accuracy"}) for target in ranking.targets}
@@ -362,7 +363,7 @@ def was_run(table, comparison):
     """Tell whether there are any runs for a comparison; `compare` then says what is missing among them."""
     if isinstance(comparison, Ranking):
         return bool((table.experiment == "prediction").any())
-    return len(rows_of(table, comparison.pair, comparison.experiment)) > 0
+    return len(rows_if_any(table, comparison.pair, comparison.experiment)) > 0
 
 
 def verdicts(table):

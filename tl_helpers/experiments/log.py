@@ -14,10 +14,10 @@ import os
 import sys
 import zlib
 from importlib import resources
-from pathlib import Path
 
 import pandas as pd
 
+from tl_helpers import files
 from tl_helpers.experiments.grid import ExperimentError
 
 try:
@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows: two runners on one file are not noticed there
     fcntl = None
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 COLUMNS = [
     "key",
     "experiment",
@@ -51,12 +51,13 @@ COLUMNS = [
     "seconds",
     "history",
     "measures",
+    "fingerprints",
     "error",
     "date",
     "machine",
 ]
 TEXT = {"key", "experiment", "arm", "source", "target", "method", "initialisation", "layer", "head", "settings"}
-TEXT |= {"history", "measures", "error", "date", "machine"}
+TEXT |= {"history", "measures", "fingerprints", "error", "date", "machine"}
 HEADER = f"# schema {SCHEMA_VERSION}\n{','.join([*COLUMNS, 'check'])}\n"
 
 
@@ -75,18 +76,20 @@ def records(path=None):
         set was not scored; both accuracies where the run failed, and then ``error`` says why. ``seconds`` is the wall
         time of its training, and of what was computed of its frozen part; runs that were done together share theirs
         equally. ``head`` is ``""`` for a linear head and ``"512"`` for one hidden layer. ``settings`` and ``measures``
-        are JSON; the latter maps each name of `Grid.measures` to what was measured.
+        are JSON; the latter maps each name of `Grid.measures` to what was measured. ``fingerprints`` is JSON too: what
+        the names of source and target, of a teacher and of rules, stood for when the run was done.
 
     Raises
     ------
     ExperimentError
-        If the file is missing, of another schema version, or has damaged rows: all is read, or nothing.
+        If the file is missing, no regular file, of another schema version, or has damaged rows: all is read, or
+        nothing.
 
     Notes
     -----
     Taught in: chapter 4 (Worked example).
     """
-    path = Path(path or str(resources.files("tl_helpers") / "assets" / "records.csv"))
+    path = _place(path or str(resources.files("tl_helpers") / "assets" / "records.csv"))
     lines = _sound_lines(path)
     table = pd.read_csv(
         io.StringIO("\n".join([HEADER.splitlines()[1], *lines])),
@@ -137,10 +140,10 @@ def open_log(path, retry_failed=False):
     Raises
     ------
     ExperimentError
-        If the file is damaged, of another version, or another runner writes to it.
+        If the file is damaged, of another version, cannot be written, is no regular file, or is in a folder that is
+        not there; or if another runner writes to it.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = _place(path)
     with _alone(path):
         _mend(path)
         table = records(path)
@@ -148,7 +151,7 @@ def open_log(path, retry_failed=False):
             kept = [line for line, error in zip(_sound_lines(path), table.error, strict=True) if not error]
             _replace(path, HEADER + "".join(f"{line}\n" for line in kept))
             table = table[table.error == ""]
-        yield Log(path, frozenset(table.key))
+        yield Log(path, table)
 
 
 class Log:
@@ -157,12 +160,15 @@ class Log:
     Attributes
     ----------
     path : pathlib.Path
+        Of the file itself, where a link was given.
+    table : pandas.DataFrame
+        The records that stood there when it was opened.
     keys : frozenset of str
-        Of the runs that stood there when it was opened.
+        Of their runs.
     """
 
-    def __init__(self, path, keys):
-        self.path, self.keys = path, keys
+    def __init__(self, path, table):
+        self.path, self.table, self.keys = path, table, frozenset(table.key)
 
     def append(self, rows):
         """Add rows: all of them are in the file and on the disk when this returns, or none.
@@ -178,19 +184,22 @@ class Log:
             If they cannot be written, e.g. because the disk is full; the file is then as it was.
         """
         text = "".join(line_of(row) for row in rows).encode()
-        with self.path.open("ab", buffering=0) as file:
-            size = file.seek(0, os.SEEK_END)
-            try:
-                written = file.write(text)
-                if written < len(text):
-                    raise OSError(f"only {written} of {len(text)} bytes fitted")
-                os.fsync(file.fileno())
-            except OSError as error:
-                file.truncate(size)
-                raise ExperimentError(
-                    f"{self.path}: {len(rows)} rows cannot be written ({error}). All rows before are safe. Make room, "
-                    "and give the same command again."
-                ) from error
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                try:
+                    written = file.write(text)
+                    if written < len(text):
+                        raise OSError(f"only {written} of {len(text)} bytes fitted")
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(size)
+                    raise
+        except OSError as error:
+            raise ExperimentError(
+                f"{self.path}: {len(rows)} rows cannot be written ({error}). All rows before are safe. Make room, and "
+                "give the same command again."
+            ) from error
 
 
 def line_of(row):
@@ -213,17 +222,29 @@ def line_of(row):
 _REMEDY = "Restore the file from git or a copy, or move it away: the runner then computes its rows again."
 
 
+def _place(path):
+    """Return where a file of records is, or would be."""
+    try:
+        return files.regular(path)
+    except files.FileError as error:
+        raise ExperimentError(f"Records: {error}") from error
+
+
 def _sound_lines(path):
     """Return the lines of all rows, once each of them has proved sound."""
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError:
         raise ExperimentError(f"{path} is not there. `python -m tl_helpers.experiments` computes records.") from None
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be read ({error}).") from error
     except UnicodeDecodeError as error:
         raise ExperimentError(f"{path}: damaged, not text ({error}). {_REMEDY}") from error
     version = text.partition("\n")[0]
     if version != HEADER.partition("\n")[0]:
-        raise ExperimentError(f"{path}: expected '# schema {SCHEMA_VERSION}' in line 1, found {version[:60]!r}.")
+        raise ExperimentError(
+            f"{path}: expected '# schema {SCHEMA_VERSION}' in line 1, found {version[:60]!r}. {_REMEDY}"
+        )
     if not text.startswith(HEADER):
         raise ExperimentError(f"{path}: other columns in line 2 than {', '.join(COLUMNS)}. {_REMEDY}")
     *lines, rest = text.removeprefix(HEADER).split("\n")
@@ -239,8 +260,11 @@ def _sound_lines(path):
 @contextlib.contextmanager
 def _alone(path):
     """Keep other runners away from a file. The lock is the operating system's: it ends with its process, however."""
-    name = path.with_name(f".{path.name}.lock")
-    with name.open("w") as lock:
+    try:
+        lock = path.with_name(f".{path.name}.lock").open("w")
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be written ({error}). Give a file in a folder of yours.") from error
+    with lock:
         try:
             if fcntl:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -262,9 +286,7 @@ def _mend(path):
 
 def _replace(path, text):
     """Write a whole file, atomically: it is the old one or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        files.write(path, text)
+    except files.FileError as error:
+        raise ExperimentError(f"{error} Make room, or give another file.") from error

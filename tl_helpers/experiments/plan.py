@@ -6,7 +6,7 @@ Taught in: How fast.
 import itertools
 from dataclasses import replace
 
-from tl_helpers.experiments.grid import depth_of
+from tl_helpers.experiments.grid import CNN_DEPTHS, SOURCES, depth_of
 
 MEMORY = 1 << 30  # bytes of activations that a process keeps
 POINTS = 10  # of a learning curve
@@ -24,10 +24,19 @@ def trains_together(run):
     return run.method == "feature extraction" and not run.head and plain
 
 
+def trunk(run):
+    """Name the layer up to which a network is built that a run transfers from: base B, or the source as a teacher.
+
+    All up to conv3, or up to the run's own cut where that lies higher, or where the source is another network.
+    """
+    chain = run.source.partition("@")[0] in SOURCES and run.source != "cifar10-rows"
+    return "conv3" if chain and CNN_DEPTHS[run.layer] <= CNN_DEPTHS["conv3"] else run.layer
+
+
 def base_run(run):
     """Return the run that trains base B for another one: from scratch, on the same labels, with the base's own rate."""
     rate = dict(run.settings).get("base_rate", run.learning_rate)
-    shape = {"initialisation": "random", "layers_copied": 0, "layers_frozen": 0, "layer": "conv3", "head": ()}
+    shape = {"initialisation": "random", "layers_copied": 0, "layers_frozen": 0, "layer": trunk(run), "head": ()}
     plain = {"experiment": "", "settings": (), "measures": (), "test": False}
     return replace(run, method="from scratch", learning_rate=rate, **shape, **plain)
 

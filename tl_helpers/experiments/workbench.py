@@ -9,7 +9,6 @@ import datetime
 import functools
 import json
 import os
-import pkgutil
 import platform
 import threading
 import time
@@ -19,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_helpers import data, knowledge, measures, models, transfer
+from tl_helpers import data, graph, knowledge, measures, models, transfer
 from tl_helpers.backend import keras, tf
-from tl_helpers.experiments import heads
-from tl_helpers.experiments.grid import ExperimentError
+from tl_helpers.experiments import fingerprints, heads
+from tl_helpers.experiments.grid import TARGETS, ExperimentError, made, named, resolved
 from tl_helpers.experiments.plan import (
     ANSWERED,
     MEMORY,
@@ -31,9 +30,9 @@ from tl_helpers.experiments.plan import (
     base_run,
     prefix_key,
     trains_together,
+    trunk,
 )
 
-TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
 CKA_LAYERS = ("pool1", "pool2", "conv3")
 CKA_IMAGES = 2000  # fewer than pool1 and pool2 have activations: read it beside two networks from scratch
 _one_at_a_time = threading.Lock()  # a Dask worker has several threads; one workbench serves them in turn
@@ -50,7 +49,7 @@ class Workbench:
 
     def __init__(self, memory=MEMORY):
         self.memory = memory
-        self._loaded, self._activations = {}, OrderedDict()
+        self._loaded, self._activations, self._states = {}, OrderedDict(), {}
 
     def source(self, name):
         """Return a source network by its name in a grid."""
@@ -72,9 +71,9 @@ class Workbench:
 
     def activations(self, run):
         """Return what the frozen prefix of a run makes of its target's images; None where nothing can be kept."""
-        key = prefix_key(run)
-        if key is None:
+        if not self.keeps(run):
             return None
+        key = prefix_key(run)
         if key not in self._activations:
             network, images = self.network(run), self.target(run.target).images
             self._activations[key] = Activations(models.features_at(network, cut(network, run)), images)
@@ -83,17 +82,20 @@ class Workbench:
             self._activations.popitem(last=False)
         return self._activations[key]
 
+    def keeps(self, run):
+        """Tell whether a run has a frozen prefix that gives the same in every step."""
+        return prefix_key(run) is not None and cut(self.network(run), run) is not None
+
     def suffix(self, run):
         """Return what is left of a source behind a run's frozen prefix: activations in, a network to transfer from."""
-        network = self.network(run)
-        last = cut(network, run)
-        names = [layer.name for layer in network.layers]
-        kept = network.layers[names.index(last) + 1 : names.index(run.layer) + 1]
-        copies = [type(layer).from_config(layer.get_config()) for layer in kept]
-        through = [] if kept else [keras.layers.Activation("linear", name=run.layer)]
-        smaller = keras.Sequential([keras.Input(models.find_layer(network, last).output.shape[1:]), *copies, *through])
-        for copy, layer in zip(copies, kept, strict=True):
-            copy.set_weights(layer.get_weights())
+        network = graph.opened(self.network(run))
+        begin, end = (graph.place(network, name)[1] for name in (cut(network, run), run.layer))
+        if begin is end:
+            return keras.Sequential([keras.Input(end.shape[1:]), keras.layers.Activation("linear", name=run.layer)])
+        rest = keras.Model(begin, end, name=network.name)
+        smaller = graph.clone(rest, 0, whole=True)
+        for layer in models.weight_layers(smaller):
+            graph.copy_state(network.get_layer(layer.name), layer)
         return smaller
 
     def network(self, run):
@@ -114,13 +116,14 @@ class Workbench:
         return self._once("base", base_run(run), train)
 
     def teacher(self, run, per_class):
-        """Return a teacher: the source fine-tuned, with default settings, on images drawn by a seed of their own."""
+        """Return a teacher: the source fine-tuned in 200 steps on images drawn by a seed of their own."""
 
         def train(names):
             split = data.few_shot(self.target(names[1]), names[2], OTHER_SEED)
-            return transfer.parameter_transfer(self.source(names[0]), split, points=1, seed=OTHER_SEED).model
+            shape = {"layer": names[3], "steps": 200, "points": 1, "seed": OTHER_SEED}
+            return transfer.parameter_transfer(self.source(names[0]), split, **shape).model
 
-        return self._once("teacher", (run.source, run.target, per_class), train)
+        return self._once("teacher", (run.source, run.target, per_class, trunk(run)), train)
 
     def shifted(self, target, kind):
         """Return the test rows of a target under a shift."""
@@ -134,6 +137,52 @@ class Workbench:
     def with_images(self, run, numbered):
         """Return a part of a split with its images in the place of their row numbers."""
         return replace(numbered, images=self.target(run.target).images[numbered.images])
+
+    def fingerprints(self, run):
+        """Return fingerprints of what a run's names stand for here: the networks and images that are used, and rules.
+
+        Parameters
+        ----------
+        run : Run
+
+        Returns
+        -------
+        dict of str to str
+            From each role of `grid.named` to sixteen hexadecimal digits.
+        """
+        found = {}
+        for role, name in named(run).items():
+            if role == "rules":
+                found[role] = fingerprints.of_rules(made(role, name, resolved(name)), self.target(run.target))
+            elif role == "target":
+                found[role] = self._once("print of target", name, lambda name: fingerprints.of_data(self.target(name)))
+            else:
+                found[role] = self._once("print of source", name, lambda name: _print_of(name, self.source(name)))
+        return found
+
+    def renew(self, runs, anew=False):
+        """Forget everything if a name of these runs stands for something else than before: nothing kept is right then.
+
+        Parameters
+        ----------
+        runs : sequence of Run
+        anew : bool
+            Call each ``"module:function"`` again, to see whether it returns the same. By default only another function
+            of that name is noticed, and another file behind the name of a target.
+        """
+        names = {item for run in runs for item in named(run).items() if item[0] != "rules"}
+        for role, name in sorted(names):
+            kind = "target" if role == "target" else "source"
+            state, old = fingerprints.state(kind, name), self._states.get((kind, name))
+            self._states[kind, name] = state
+            if (kind, name) not in self._loaded or (state == old and not (anew and ":" in name)):
+                continue
+            fresh, kept = (_target if kind == "target" else _source)(name), self._loaded[kind, name]
+            told = [fingerprints.of_data(each) if kind == "target" else _print_of(name, each) for each in (fresh, kept)]
+            if told[0] != told[1]:
+                self._loaded.clear()
+                self._activations.clear()
+            self._loaded[kind, name] = fresh
 
     def _once(self, kind, name, make):
         if (kind, name) not in self._loaded:
@@ -203,13 +252,34 @@ def work(runs, memory=MEMORY, threads=None):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         desk = bench(memory)
-        for name in {run.target for run in runs}:
-            desk.target(name)  # data that are missing stop the grid: none of its runs could be done
-        together = len(runs) > 1 and all(map(trains_together, runs))
+        desk.renew(runs)
+        # Data or a network that are missing stop the grid: none of its runs could be done.
+        prints = [{"fingerprints": json.dumps(desk.fingerprints(run))} for run in runs]
+        together = len(runs) > 1 and all(trains_together(run) and desk.keeps(run) for run in runs)
         try:
-            return _many(desk, runs) if together else [_row_or_error(desk, run) for run in runs]
+            rows = _many(desk, runs) if together else [_row_or_error(desk, run) for run in runs]
         except Exception:  # whichever it was, its own row shall say so
-            return [_row_or_error(desk, run) for run in runs]
+            rows = [_row_or_error(desk, run) for run in runs]
+        return [row | told for row, told in zip(rows, prints, strict=True)]
+
+
+def identify(runs, memory=MEMORY, threads=None):
+    """Say what the names of runs stand for in this process, after looking again.
+
+    Parameters
+    ----------
+    runs, memory, threads
+        As for `work`.
+
+    Returns
+    -------
+    list of dict
+        A run's `Workbench.fingerprints` each.
+    """
+    with _one_at_a_time:
+        desk = bench(memory)
+        desk.renew(runs, anew=True)
+        return [desk.fingerprints(run) for run in runs]
 
 
 @functools.cache
@@ -220,14 +290,18 @@ def bench(memory):
 
 def _source(name):
     if ":" in name:
-        return pkgutil.resolve_name(name)()
+        return made("source", name, resolved(name))
     name, _, epoch = name.partition("@")
     return models.pretrained(name, int(epoch) if epoch else None)
 
 
+def _print_of(name, network):
+    return fingerprints.of_network(network, built=":" in name)
+
+
 def _target(name):
     if ":" in name:
-        return pkgutil.resolve_name(name)()
+        return made("target", name, resolved(name))
     if name == "digits":
         return data.digits()
     if name in ("cifar10-a", "cifar10-b"):
@@ -241,12 +315,22 @@ def _target(name):
 
 
 def cut(network, run):
-    """Name the last layer before the first one that trains: the end of a run's frozen prefix."""
-    names = [layer.name for layer in network.layers]
-    trained = [layer.name for layer in models.weight_layers(network)][run.layers_frozen :]
-    upto = names.index(run.layer)
-    first = min((names.index(name) for name in trained), default=len(names))
-    return names[min(first - 1, upto)]
+    """Name the end of a run's frozen prefix: the last place before a layer trains or varies; None where there is none.
+
+    Noise between frozen layers is off. Augmentation is not: behind it nothing is the same in every step.
+    """
+    whole = graph.opened(network)
+    names = [layer.name for layer in models.weight_layers(whole)]
+    silent = graph.silent_noise(whole, names[: run.layers_frozen])
+    found, last = graph.places(whole), None
+    for node in graph.nodes_of(whole):
+        name = node.operation.name
+        if name in names[run.layers_frozen :] or (graph.varies(node.operation) and name not in silent):
+            break
+        last = name if name in found else last
+        if name == run.layer:
+            break
+    return last
 
 
 def live(run, watch):
@@ -273,7 +357,9 @@ def live(run, watch):
     Taught in: chapter 4.2 (The explorer).
     """
     with _one_at_a_time:
-        return _one(bench(MEMORY), run, watch)
+        desk = bench(MEMORY)
+        desk.renew([run])
+        return _one(desk, run, watch) | {"fingerprints": json.dumps(desk.fingerprints(run))}
 
 
 def _one(bench, run, watch=None):
@@ -287,7 +373,8 @@ def _one(bench, run, watch=None):
 
     split = replace(rows, train=part("train"), validation=part("validation"))
     shared = kept.seconds - before if kept else 0.0
-    result = _trained(bench, run, split, cut_off=run.layers_frozen if kept else 0, watch=watch)
+    off = models.depth_of(bench.network(run), cut(bench.network(run), run)) if kept else 0
+    result = _trained(bench, run, split, cut_off=off, watch=watch)
     ended = result.history.steps[-1] < run.steps_on(len(split.train))
     score = result.evaluate(part("test")).accuracy if run.test and not ended else None
     curve = result.history.steps, result.history.loss, result.history.validation_accuracy
@@ -309,12 +396,20 @@ def _measured(bench, run, rows, model):
         images = bench.with_images(run, data.spread(rows.test, ANSWERED)).images
         found["answers"] = models.outputs(model, images).argmax(axis=1).tolist()
     if "logme" in run.measures:
-        features = bench.activations(run).rows(rows.train.images)
+        features = _features(bench, run, rows.train)
         found["logme"] = measures.logme(features.reshape(len(features), -1), rows.train.labels)
     if "leep" in run.measures:
         train, source = bench.with_images(run, rows.train), bench.network(run)
-        found["leep"] = measures.leep(knowledge.softened(models.outputs(source, train.images)), train.labels)
+        found["leep"] = measures.leep(knowledge.softened(models.logits(source, train.images)), train.labels)
     return found
+
+
+def _features(bench, run, numbered):
+    """Return the features of some rows, from those that are kept where they are."""
+    kept = bench.activations(run)
+    if kept:
+        return kept.rows(numbered.images)
+    return models.outputs(models.features_at(bench.network(run), run.layer), bench.with_images(run, numbered).images)
 
 
 def _alike(first, second, layer, images):
@@ -331,7 +426,7 @@ def _trained(bench, run, split, cut_off, watch=None):
     budget |= {"seed": run.seed, "points": POINTS, "watch": watch}
     if run.method == "from scratch":
         return transfer.from_scratch(split, architecture=bench.source(run.source), **shape, **settings, **budget)
-    source = bench.network(run) if prefix_key(run) is None else bench.suffix(run)
+    source = bench.suffix(run) if bench.keeps(run) else bench.network(run)
     shape |= {"initialisation": "random" if run.initialisation == "random" else "source"}
     if run.method == "feature extraction":
         return transfer.feature_extraction(source, split, **shape, **settings, **budget)
@@ -350,7 +445,8 @@ def _knowledge(bench, run, settings):
     if run.method == "attention transfer":
         return knowledge.AttentionTransfer(**settings)
     if run.method == "logic rules":
-        return knowledge.LogicRules(pkgutil.resolve_name(settings.pop("rules"))(), **settings)
+        name = settings.pop("rules")
+        return knowledge.LogicRules(made("rules", name, resolved(name)), **settings)
     name = settings.pop("teacher")
     if not isinstance(name, int):
         return knowledge.Distillation(bench.source(name), models.model_card(name)["classes"], **settings)
@@ -433,6 +529,7 @@ def row(run, count, validation, test, parameters, seconds, curve=((), (), ()), m
         "seconds": None if seconds is None else round(seconds, 4),
         "history": json.dumps(told, separators=(",", ":")) if steps else "",
         "measures": json.dumps(_short(measured or {}), sort_keys=True),
+        "fingerprints": "{}",  # told by those who know what the names stand for
         "error": error,
         "date": datetime.date.today().isoformat(),
         "machine": machine(),

@@ -100,13 +100,39 @@ def chosen_learning_rates(table, by=("source", "target", "labels_per_class", "ar
     Raises
     ------
     ExperimentError
-        If a rate was tried on other seeds than the others of its arm, failed runs included: they would not be paired.
+        If there is no such experiment or column; if a rate was tried on other seeds than the others of its arm, failed
+        runs included: they would not be paired.
 
     Notes
     -----
     Taught in: chapter 4 (Worked example).
     """
     return chosen(table, by, experiment).learning_rate
+
+
+def of_experiment(table, experiment):
+    """Return the rows of an experiment.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it.
+    experiment : str
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    ExperimentError
+        If there are none.
+    """
+    rows = table[table.experiment == experiment]
+    if rows.empty:
+        told = ", ".join(dict.fromkeys(table.experiment)) or "none"
+        raise ExperimentError(f"No records of the experiment {experiment!r} are here. Experiments that are: {told}.")
+    return rows
 
 
 def chosen(table, by, experiment):
@@ -127,7 +153,12 @@ def chosen(table, by, experiment):
     ExperimentError
         As for `chosen_learning_rates`.
     """
-    rows, by = table[(table.experiment == experiment) & table.validation_accuracy.notna()], list(by)
+    runs, by = of_experiment(table, experiment), list(by)
+    if unknown := set(by) - set(table.columns):
+        raise ExperimentError(f"Records have no column {sorted(unknown)[0]!r}. They have {', '.join(table.columns)}.")
+    rows = runs[runs.validation_accuracy.notna()]
+    if rows.empty:
+        raise ExperimentError(f"All runs of the experiment {experiment!r} failed. The first: {runs.error.iloc[0]}")
     trials = rows.groupby([*by, "learning_rate", "settings"], dropna=False)
     seeds = trials.seed.agg(lambda found: tuple(sorted(found)))
     uneven = seeds.groupby(by, dropna=False).nunique()

@@ -1,0 +1,110 @@
+"""Writing files: each is the old one or the whole new one, and nothing but a regular file is ever replaced."""
+
+import contextlib
+import os
+import shutil
+import stat
+from pathlib import Path
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+class FileError(OSError):
+    """A path cannot be read or written as a file. The message says what was expected, what was found, what to do."""
+
+
+def regular(path):
+    """Return where a file is or would be, links followed: only a regular file is read, written or replaced.
+
+    Parameters
+    ----------
+    path : path-like
+        A regular file, a link to one, or a name that is still free in a folder that is there.
+
+    Returns
+    -------
+    pathlib.Path
+        Without links, so that what is written beside it stands beside the file and the links stay links.
+
+    Raises
+    ------
+    FileError
+        If a folder, a device, a pipe, a socket or a link to nothing has the name, or its folder is not there.
+    """
+    path = Path(path)
+    try:
+        found = Path(os.path.realpath(path))
+        mode = found.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise FileError(
+                f"{path} is a link to {found}, where nothing is. Remove the link, or name a file."
+            ) from None
+        if not found.parent.is_dir():
+            raise FileError(f"{path}: there is no folder {found.parent}. Make it, or name another file.") from None
+        return found
+    except OSError as error:  # e.g. a circle of links, a file in the place of a folder, a name too long
+        raise FileError(f"{path} cannot be a file here ({error}). Name another file.") from error
+    if not stat.S_ISREG(mode):
+        kind = KINDS.get(stat.S_IFMT(mode), "no regular file")
+        raise FileError(f"{path} is {kind}; expected a file. Name a file, or a name that is still free.")
+    return found
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Write a whole file, atomically: it takes its place when the block ends, and not at all if that fails.
+
+    Parameters
+    ----------
+    path : path-like
+        As for `regular`. A link stays a link: the file that it leads to is replaced, and keeps its permissions.
+
+    Yields
+    ------
+    binary file
+        To be written.
+
+    Raises
+    ------
+    FileError
+        As for `regular`, or if it cannot be written, e.g. because the disk is full; the file is then as it was.
+    """
+    path = regular(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, part)
+        part.replace(path)
+    except OSError as error:
+        raise FileError(f"{path} cannot be written ({error}). What was there before is still there.") from error
+    finally:
+        if os.path.lexists(part):
+            part.unlink()
+
+
+def write(path, text):
+    """Write a text file in UTF-8, atomically, with the line ends that stand in the text.
+
+    Parameters
+    ----------
+    path, text
+        A path as for `replacing`, and what to write.
+
+    Raises
+    ------
+    FileError
+        As for `replacing`.
+    """
+    with replacing(path) as file:
+        file.write(text.encode())
