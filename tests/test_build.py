@@ -17,6 +17,7 @@ import nbformat
 import pytest
 import status
 from jupyter_cache import get_cache
+from PIL import Image
 
 COUNT = 'with open("runs.txt", "a") as file:\n    print("run", file=file)'
 SHOW = """import os
@@ -139,6 +140,114 @@ def test_a_warning_stops_every_build_until_it_is_mended(book):
     write_page(book.folder, "Some prose.")
     assert book.build().returncode == 0
     assert runs(book) == 1
+
+
+# --- Any number of builds, in any order, gives the site of a clean one ------------------------------------------------
+
+PICTURE = "from PIL import Image\nImage.new('RGB', (8, 8), 'red')"
+CAPTION = {"mystnb": {"figure": {"caption": "A red square.", "name": "fig-red"}, "image": {"alt": "a red square"}}}
+WORDS = """# Words
+
+```{glossary}
+freezing
+冻结层
+  Fixed weights; see {term}`arm`.
+
+arm
+实验组
+  What is compared.
+```
+"""
+# What may differ, on the page "Status" alone: when the site was built, when a chapter ran and for how many seconds.
+WHEN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC|(?<=<td><p>)\d+\.\d(?=</p>)")
+
+
+@pytest.fixture
+def larger(book):
+    """Return the book with a figure, a glossary, a reference and two more pages."""
+    chapters = book.folder / "chapters"
+    page = nbformat.read(chapters / "page.ipynb", nbformat.NO_CONVERT)
+    page.cells.append(nbformat.v4.new_code_cell(PICTURE, id="picture", metadata=CAPTION))
+    nbformat.write(page, chapters / "page.ipynb")
+    (book.folder / "tl_helpers/answers.py").write_text('def number():\n    """Return a number."""\n    return 41\n')
+    (chapters / "words.md").write_text(WORDS)
+    (chapters / "api.md").write_text("# Reference\n\n```{eval-rst}\n.. automodule:: tl_helpers.answers\n```\n")
+    (chapters / "first.md").write_text("# First\n\n{term}`freezing`, {term}`arm`, {numref}`fig-red`.\n")
+    (chapters / "last.md").write_text("# Last\n\n![a red square](red.png)\n\nA page with zebras.\n")
+    Image.new("RGB", (8, 8), "red").save(chapters / "red.png")
+    write_toc(book.folder, "page", "words", "api", "first", "last", "status")
+    return book
+
+
+def write_toc(folder, *pages):
+    lines = "".join(f"  - file: chapters/{page}\n" for page in pages)
+    (folder / "_toc.yml").write_text(f"format: jb-book\nroot: index\nchapters:\n{lines}")
+
+
+def site_in(folder):
+    """Return the bytes of each file of a site, without what may differ."""
+    html = folder / "_build/html"
+    files = {path.relative_to(html).as_posix(): path.read_bytes() for path in html.rglob("*") if path.is_file()}
+    files["chapters/status.html"] = WHEN.sub("then", files["chapters/status.html"].decode()).encode()
+    return files
+
+
+def same_as_clean(book, name):
+    """Build the book once more where it is, and beside it a clean one elsewhere; return where the sites differ."""
+    command, environment = command_of(book.folder)
+    place = book.folder / "clean" / name
+    shutil.copytree(book.folder / "_build/.jupyter_cache", place / "_build/.jupyter_cache", copy_function=shutil.copy2)
+    how = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    both = [subprocess.Popen([*command, *where], **how) for where in ([], ["--output", str(place)])]
+    told = [build.communicate(timeout=300)[0] for build in both]
+    assert [build.returncode for build in both] == [0, 0], told
+    ours, clean = site_in(book.folder), site_in(place)
+    return sorted(path for path in {*ours, *clean} if ours.get(path) != clean.get(path))
+
+
+def replace(path, old, new):
+    """Change a text file, and let it look older than every build, as one that was moved here."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+def test_any_number_of_builds_in_any_order_gives_the_site_of_a_clean_build(larger):
+    chapters, html = larger.folder / "chapters", larger.folder / "_build/html"
+    first = larger.build()
+    assert first.returncode == 0, first.stderr[-1500:]
+    index = (html / "searchindex.js").read_text()
+    assert "tl_helpers.answers.number" in index.partition('"indexentries"')[2].partition("}")[0]
+    assert same_as_clean(larger, "a second build") == []
+
+    replace(chapters / "page.ipynb", "Some prose.", "Prose about giraffes.")
+    assert same_as_clean(larger, "prose") == []
+    assert "giraff" in (html / "searchindex.js").read_text()
+
+    replace(chapters / "page.ipynb", "A red square.", "A square, all red.")
+    replace(chapters / "words.md", "arm\n", "alpha\n\u5b66\u4e60\n  A letter.\n\narm\n")
+    assert same_as_clean(larger, "a caption, a term") == []
+
+    (chapters / "first.md").rename(chapters / "start.md")
+    (chapters / "last.md").unlink()
+    write_toc(larger.folder, "page", "words", "api", "start", "status")
+    assert same_as_clean(larger, "pages renamed and removed") == []
+    assert [path.name for path in html.rglob("*") if path.stem in ("first", "last", "red")] == []
+    assert "zebra" not in (html / "searchindex.js").read_text()
+
+    (html / "old.html").write_text("<p>from somewhere else")
+    (html / "index.html").unlink()
+    command, environment = command_of(larger.folder)
+    building = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    for begun in (lambda: not html.exists(), lambda: (html / "chapters").is_dir()):  # removed, then half written
+        while not begun():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    os.killpg(building.pid, signal.SIGKILL)
+    building.wait()
+    assert same_as_clean(larger, "files of the site changed, a build killed") == []
 
 
 def test_ctrl_c_ends_in_a_sentence_and_the_next_build_works_even_in_a_poor_environment(book):
