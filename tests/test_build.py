@@ -250,6 +250,51 @@ def test_any_number_of_builds_in_any_order_gives_the_site_of_a_clean_build(large
     assert same_as_clean(larger, "files of the site changed, a build killed") == []
 
 
+@pytest.fixture
+def digests(larger, monkeypatch):
+    """Return a function that gives the digests by which a build knows the site and the chapters' results."""
+    monkeypatch.setattr(book_tool, "ROOT", larger.folder)
+    monkeypatch.setenv("TL_DATA_DIR", str(larger.folder / "data"))
+    monkeypatch.setenv("KERAS_HOME", str(larger.folder / "keras"))
+    for name in ("html/index.html", ".jupyter_cache/executed/0/base.ipynb"):
+        (larger.folder / "_build" / name).parent.mkdir(parents=True)
+        (larger.folder / "_build" / name).write_text("made")
+    return lambda: (book_tool.digest_of_site(larger.folder / "_build"), book_tool.digest_of_inputs())
+
+
+SITE_ONLY = ["index.md", "_toc.yml", "_config.yml", "references.bib", "chapters/words.md", "chapters/red.png"]
+SITE_ONLY += ["static/book.css", "templates/static/webpack-macros.html", "tools/lean.py", "more/new page.md"]
+SITE_ONLY += ["_build/html/index.html", "_build/html/old.html", "_build/.jupyter_cache/executed/0/base.ipynb"]
+BOTH = ["tl_helpers/answers.py", "tl_helpers/assets/records.json", "tl_helpers/front/new.js", "requirements.txt"]
+NOTHING = ["tl_helpers/assets/.records.csv.lock", "tl_helpers/.DS_Store", "chapters/.ipynb_checkpoints/page.ipynb"]
+NOTHING += ["tools/__pycache__/book.pyc", "tl_helpers/__pycache__/data.pyc", "tests/test_new.py", "_build/book.pdf"]
+NOTHING += [".git/index", ".venv/lib/module.py", "my env/lib/module.py", "elsewhere/_build/html/index.html"]
+
+
+@pytest.mark.parametrize(
+    ("names", "changes"), [(SITE_ONLY, (True, False)), (BOTH, (True, True)), (NOTHING, (False, False))]
+)
+def test_a_build_knows_what_it_depends_on(larger, digests, names, changes):
+    (larger.folder / "my env").mkdir()
+    (larger.folder / "my env/pyvenv.cfg").write_text("home = /usr/bin")
+    for name in names:
+        before, path = digests(), larger.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((path.read_bytes() if path.is_file() else b"") + b"\n")
+        assert tuple(old != new for old, new in zip(before, digests(), strict=True)) == changes, name
+
+
+def test_a_build_knows_that_a_file_is_gone_or_has_another_name(larger, digests):
+    seen = {digests()[0]}
+    (larger.folder / "chapters/last.md").rename(larger.folder / "chapters/least.md")
+    seen.add(digests()[0])
+    (larger.folder / "chapters/least.md").unlink()
+    seen.add(digests()[0])
+    (larger.folder / "_build/html/index.html").unlink()
+    seen.add(digests()[0])
+    assert len(seen) == 4
+
+
 def test_ctrl_c_ends_in_a_sentence_and_the_next_build_works_even_in_a_poor_environment(book):
     write_page(book.folder, "Some prose.", "import time\ntime.sleep(100)")
     command, environment = command_of(book.folder)
