@@ -83,4 +83,5 @@ notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the test
 	$(PY) tools/notebooks.py refresh
 
 clean:  ## remove the built book; .venv and an interrupted `make weights` stay
-	rm -rf _build/html _build/book.pdf _build/.doctrees _build/.jupyter_cache $(WITHOUT_DATA) .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build/html _build/site.sha256 _build/book.pdf _build/.doctrees _build/jupyter_execute _build/.jupyter_cache
+	rm -rf $(WITHOUT_DATA) .pytest_cache .ruff_cache .hypothesis

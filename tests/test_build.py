@@ -17,6 +17,7 @@ import nbformat
 import pytest
 import status
 from jupyter_cache import get_cache
+from PIL import Image
 
 COUNT = 'with open("runs.txt", "a") as file:\n    print("run", file=file)'
 SHOW = """import os
@@ -139,6 +140,159 @@ def test_a_warning_stops_every_build_until_it_is_mended(book):
     write_page(book.folder, "Some prose.")
     assert book.build().returncode == 0
     assert runs(book) == 1
+
+
+# --- Any number of builds, in any order, gives the site of a clean one ------------------------------------------------
+
+PICTURE = "from PIL import Image\nImage.new('RGB', (8, 8), 'red')"
+CAPTION = {"mystnb": {"figure": {"caption": "A red square.", "name": "fig-red"}, "image": {"alt": "a red square"}}}
+WORDS = """# Words
+
+```{glossary}
+freezing
+冻结层
+  Fixed weights; see {term}`arm`.
+
+arm
+实验组
+  What is compared.
+```
+"""
+# What may differ, on the page "Status" alone: when the site was built, when a chapter ran and for how many seconds.
+WHEN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC|(?<=<td><p>)\d+\.\d(?=</p>)")
+
+
+@pytest.fixture
+def larger(book):
+    """Return the book with a figure, a glossary, a reference and two more pages."""
+    chapters = book.folder / "chapters"
+    page = nbformat.read(chapters / "page.ipynb", nbformat.NO_CONVERT)
+    page.cells.append(nbformat.v4.new_code_cell(PICTURE, id="picture", metadata=CAPTION))
+    nbformat.write(page, chapters / "page.ipynb")
+    (book.folder / "tl_helpers/answers.py").write_text('def number():\n    """Return a number."""\n    return 41\n')
+    (chapters / "words.md").write_text(WORDS)
+    (chapters / "api.md").write_text("# Reference\n\n```{eval-rst}\n.. automodule:: tl_helpers.answers\n```\n")
+    (chapters / "first.md").write_text("# First\n\n{term}`freezing`, {term}`arm`, {numref}`fig-red`.\n")
+    (chapters / "last.md").write_text("# Last\n\n![a red square](red.png)\n\nA page with zebras.\n")
+    Image.new("RGB", (8, 8), "red").save(chapters / "red.png")
+    write_toc(book.folder, "page", "words", "api", "first", "last", "status")
+    return book
+
+
+def write_toc(folder, *pages):
+    lines = "".join(f"  - file: chapters/{page}\n" for page in pages)
+    (folder / "_toc.yml").write_text(f"format: jb-book\nroot: index\nchapters:\n{lines}")
+
+
+def site_in(folder):
+    """Return the bytes of each file of a site, without what may differ."""
+    html = folder / "_build/html"
+    files = {path.relative_to(html).as_posix(): path.read_bytes() for path in html.rglob("*") if path.is_file()}
+    files["chapters/status.html"] = WHEN.sub("then", files["chapters/status.html"].decode()).encode()
+    return files
+
+
+def same_as_clean(book, name):
+    """Build the book once more where it is, and beside it a clean one elsewhere; return where the sites differ."""
+    command, environment = command_of(book.folder)
+    place = book.folder / "clean" / name
+    shutil.copytree(book.folder / "_build/.jupyter_cache", place / "_build/.jupyter_cache", copy_function=shutil.copy2)
+    how = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    both = [subprocess.Popen([*command, *where], **how) for where in ([], ["--output", str(place)])]
+    told = [build.communicate(timeout=300)[0] for build in both]
+    assert [build.returncode for build in both] == [0, 0], told
+    ours, clean = site_in(book.folder), site_in(place)
+    return sorted(path for path in {*ours, *clean} if ours.get(path) != clean.get(path))
+
+
+def replace(path, old, new):
+    """Change a text file, and let it look older than every build, as one that was moved here."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+def test_any_number_of_builds_in_any_order_gives_the_site_of_a_clean_build(larger):
+    chapters, html = larger.folder / "chapters", larger.folder / "_build/html"
+    first = larger.build()
+    assert first.returncode == 0, first.stderr[-1500:]
+    index = (html / "searchindex.js").read_text()
+    assert "tl_helpers.answers.number" in index.partition('"indexentries"')[2].partition("}")[0]
+    assert same_as_clean(larger, "a second build") == []
+
+    replace(chapters / "page.ipynb", "Some prose.", "Prose about giraffes.")
+    assert same_as_clean(larger, "prose") == []
+    assert "giraff" in (html / "searchindex.js").read_text()
+
+    replace(chapters / "page.ipynb", "A red square.", "A square, all red.")
+    replace(chapters / "words.md", "arm\n", "alpha\n\u5b66\u4e60\n  A letter.\n\narm\n")
+    assert same_as_clean(larger, "a caption, a term") == []
+
+    (chapters / "first.md").rename(chapters / "start.md")
+    (chapters / "last.md").unlink()
+    write_toc(larger.folder, "page", "words", "api", "start", "status")
+    assert same_as_clean(larger, "pages renamed and removed") == []
+    assert [path.name for path in html.rglob("*") if path.stem in ("first", "last", "red")] == []
+    assert "zebra" not in (html / "searchindex.js").read_text()
+
+    (html / "old.html").write_text("<p>from somewhere else")
+    (html / "index.html").unlink()
+    command, environment = command_of(larger.folder)
+    building = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    for begun in (lambda: not html.exists(), lambda: (html / "chapters").is_dir()):  # removed, then half written
+        while not begun():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    os.killpg(building.pid, signal.SIGKILL)
+    building.wait()
+    assert same_as_clean(larger, "files of the site changed, a build killed") == []
+
+
+@pytest.fixture
+def digests(larger, monkeypatch):
+    """Return a function that gives the digests by which a build knows the site and the chapters' results."""
+    monkeypatch.setattr(book_tool, "ROOT", larger.folder)
+    monkeypatch.setenv("TL_DATA_DIR", str(larger.folder / "data"))
+    monkeypatch.setenv("KERAS_HOME", str(larger.folder / "keras"))
+    for name in ("html/index.html", ".jupyter_cache/executed/0/base.ipynb"):
+        (larger.folder / "_build" / name).parent.mkdir(parents=True)
+        (larger.folder / "_build" / name).write_text("made")
+    return lambda: (book_tool.digest_of_site(larger.folder / "_build"), book_tool.digest_of_inputs())
+
+
+SITE_ONLY = ["index.md", "_toc.yml", "_config.yml", "references.bib", "chapters/words.md", "chapters/red.png"]
+SITE_ONLY += ["static/book.css", "templates/static/webpack-macros.html", "tools/lean.py", "more/new page.md"]
+SITE_ONLY += ["_build/html/index.html", "_build/html/old.html", "_build/.jupyter_cache/executed/0/base.ipynb"]
+BOTH = ["tl_helpers/answers.py", "tl_helpers/assets/records.json", "tl_helpers/front/new.js", "requirements.txt"]
+NOTHING = ["tl_helpers/assets/.records.csv.lock", "tl_helpers/.DS_Store", "chapters/.ipynb_checkpoints/page.ipynb"]
+NOTHING += ["tools/__pycache__/book.pyc", "tl_helpers/__pycache__/data.pyc", "tests/test_new.py", "_build/book.pdf"]
+NOTHING += [".git/index", ".venv/lib/module.py", "my env/lib/module.py", "elsewhere/_build/html/index.html"]
+
+
+@pytest.mark.parametrize(
+    ("names", "changes"), [(SITE_ONLY, (True, False)), (BOTH, (True, True)), (NOTHING, (False, False))]
+)
+def test_a_build_knows_what_it_depends_on(larger, digests, names, changes):
+    (larger.folder / "my env").mkdir()
+    (larger.folder / "my env/pyvenv.cfg").write_text("home = /usr/bin")
+    for name in names:
+        before, path = digests(), larger.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((path.read_bytes() if path.is_file() else b"") + b"\n")
+        assert tuple(old != new for old, new in zip(before, digests(), strict=True)) == changes, name
+
+
+def test_a_build_knows_that_a_file_is_gone_or_has_another_name(larger, digests):
+    seen = {digests()[0]}
+    (larger.folder / "chapters/last.md").rename(larger.folder / "chapters/least.md")
+    seen.add(digests()[0])
+    (larger.folder / "chapters/least.md").unlink()
+    seen.add(digests()[0])
+    (larger.folder / "_build/html/index.html").unlink()
+    seen.add(digests()[0])
+    assert len(seen) == 4
 
 
 def test_ctrl_c_ends_in_a_sentence_and_the_next_build_works_even_in_a_poor_environment(book):

@@ -14,7 +14,7 @@ import typing
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import icons
 import nbformat
@@ -247,10 +247,41 @@ def test_works_below_a_path_of_the_host(chromium, site):
         server.shutdown()
 
 
+def found_by(tab, base, query):
+    """Return the pages that the search finds, the best first, as a reader sees them."""
+    tab.goto(f"{base}search.html?q={quote(query)}")
+    tab.wait_for_function("document.querySelector('.search-summary')?.innerText", timeout=20_000)
+    links = [link.get_attribute("href") for link in tab.query_selector_all("#search-results li a")]
+    return [link.partition(".html")[0] for link in links]
+
+
 def test_the_search_finds_pages(chromium, address):
     tab = chromium.new_page()
-    tab.goto(f"{address}search.html?q=LogME", wait_until="load")
+    assert found_by(tab, address, "LogME")
     expect(tab.locator("#search-results li").first).to_contain_text("LogME", timeout=20_000)
+    for query in ("蒸馏", "随机种", "层", "freezing 冻结"):
+        assert "chapters/glossary" in found_by(tab, address, query), query
+    assert "chapters/api" in found_by(tab, address, "features_at")
+    tab.close()
+
+
+def test_the_search_works_from_files_and_finds_nothing_where_nothing_is(chromium, site):
+    tab, base = chromium.new_page(), site.resolve().as_uri() + "/"
+    assert "chapters/glossary" in found_by(tab, base, "冻结")
+    assert [query for query in ("qwxyz", "结冻", "freezing 鸡蛋") if found_by(tab, base, query)] == []
+    tab.close()
+
+
+def test_the_search_finds_every_chinese_word_of_the_glossary_by_each_part_of_two_letters(chromium, address):
+    words = re.findall(r"[一-鿿]{2,}", (ROOT / "chapters/glossary.md").read_text(encoding="utf-8"))
+    parts = sorted({word[i : i + 2] for word in words for i in range(len(word) - 1)})
+    assert len(parts) > 100
+    tab = chromium.new_page()
+    tab.goto(f"{address}search.html?q=LogME")
+    expect(tab.locator("#search-results li").first).to_be_visible(timeout=20_000)
+    found = "parts => parts.map(part => Search._performSearch(...Search._parseQuery(part)).map(result => result[0]))"
+    pages = tab.evaluate(found, parts)
+    assert [part for part, named in zip(parts, pages, strict=True) if "chapters/glossary" not in named] == []
     tab.close()
 
 

@@ -2,7 +2,8 @@
 
 `python tools/book.py` is `make book` for systems without make. Results of chapters are kept in _build/.jupyter_cache
 and used again until the chapter's code changes, or anything else that its outputs depend on: tl_helpers, the pinned
-packages, the Python, the data. Jupyter Book alone looks at the chapter's code only.
+packages, the Python, the data. Jupyter Book alone looks at the chapter's code only. The site is written anew as a
+whole, or left alone where nothing changed: what Sphinx keeps of an earlier build differs from what it makes by itself.
 """
 
 import argparse
@@ -16,7 +17,11 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+if __name__ == "__main__":  # nbformat and Jupyter Book load a grammar of addresses that nothing here uses: 1.5 s each
+    sys.modules["rfc3987_syntax"] = None
+
 import nbformat
+import status
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
@@ -35,7 +40,7 @@ ONE_CORE = dict.fromkeys(
     ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
 )
 CELL_TIMEOUT = 600  # seconds
-JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+JUPYTER_BOOK = 'import sys; sys.modules["rfc3987_syntax"] = None; from jupyter_book.cli.main import main; main()'
 
 
 class BuildError(Exception):
@@ -59,9 +64,14 @@ def digest_of(paths, *facts):
     return digest.hexdigest()
 
 
-def files_below(folder):
-    """Return the files of a folder, without Python's byte code."""
-    return [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+def files_below(folder, *without):
+    """Return the files of a folder; no hidden files (locks), no byte code, nothing of the folders named."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        inside = [name for name in folders if name not in ("__pycache__", *without) and not name.startswith(".")]
+        folders[:] = [name for name in inside if not Path(place, name, "pyvenv.cfg").is_file()]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return [path for path in found if path.is_file()]
 
 
 def data_identity():
@@ -80,10 +90,16 @@ def digest_of_inputs():
     return digest_of(files, sys.version, sys.platform, data_identity())
 
 
-def digest_of_frame():
-    """Identify what every page of the site depends on: on a change, the pages are written anew."""
-    files = [ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.txt")]
-    return digest_of([*files, *files_below(ROOT / "static")], sys.version)
+def digest_of_site(build):
+    """Identify a site: the files and versions that it is made of, the chapters' results, and the files that it has."""
+    pins = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    versions = sys.version, [(name, status.installed(name)) for name, _ in status.PIN.findall(pins)]
+    made = [
+        (path.relative_to(build).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+        for folder in (build / ".jupyter_cache" / "executed", build / "html")
+        for path in sorted(folder.rglob("*"))
+    ]
+    return digest_of(files_below(ROOT, "_build", "tests"), versions, status.commit_of(ROOT), made)
 
 
 def stamped(path, digest):
@@ -207,7 +223,7 @@ def run_chapters(build):
             data.load(name, required=False)
     digest = digest_of_inputs()
     if not stamped(stamp, digest):
-        remove(folder, build / ".doctrees")
+        remove(folder)
         write_stamp(stamp, digest)
     with step("chapters"), asyncio.Runner(loop_factory=PlainLoop) as runner:
         cache = get_cache(folder)
@@ -218,15 +234,18 @@ def run_chapters(build):
 
 def write_site(output):
     """Let Jupyter Book write the site; a warning is an error."""
-    doctrees, digest = output / "_build" / ".doctrees", digest_of_frame()
-    stamp = doctrees / "complete.sha256"
-    if not stamped(stamp, digest):  # also after a build that failed: Sphinx gives each warning only once
-        remove(doctrees, output / "_build" / "html")
+    build = output / "_build"
+    stamp = build / "site.sha256"
+    if stamped(stamp, digest_of_site(build)):
+        print("  nothing changed")
+        return
     stamp.unlink(missing_ok=True)
+    remove(*(build / name for name in ("html", ".doctrees", "jupyter_execute")))
     options = ["--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
-    if subprocess.run([sys.executable, "-c", JUPYTER_BOOK, "build", str(ROOT), *options]).returncode:
+    # There, because Python looks for modules where it is called: not for a tl_helpers in somebody's working folder.
+    if subprocess.run([sys.executable, "-c", JUPYTER_BOOK, "build", str(ROOT), *options], cwd=ROOT).returncode:
         raise BuildError("Jupyter Book found errors or warnings: see above. Each warning is an error here.")
-    write_stamp(stamp, digest)
+    write_stamp(stamp, digest_of_site(build))
 
 
 def main():
