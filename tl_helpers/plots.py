@@ -103,7 +103,7 @@ VARIANTS = {chr(code) for code in range(0xFE00, 0xFE10)}  # choose between two l
 def _lettered(texts):
     """Give texts the fonts that have their letters; return the letters that none has, to tell of them in one sentence.
 
-    Inside, Matplotlib's own warnings about these letters are off: they say neither whose letters they are nor what to do.
+    Inside, Matplotlib's own warnings about these letters are off: one a letter and a draw, and none says what to do.
     """
     families, missing = _fonts("".join(text.get_text() for text in texts))
     if len(families) > 1:
@@ -200,7 +200,8 @@ def _legend(figure, entries, columns=2, axis=None, inside=None, **spaces):
     if inside:
         legend = axis.legend(list(entries.values()), names, loc=inside)
         figure.draw_without_rendering()
-        box = legend.get_window_extent()
+        with _lettered(legend.get_texts()):
+            box = legend.get_window_extent()
         paths = [line.get_path().transformed(line.get_transform()) for line in axis.lines]
         if not any(path.intersects_bbox(box, filled=False) for path in paths):
             return
@@ -276,7 +277,7 @@ def _size_in_cells(figure, axis, columns, most, texts):
     """Return the size, in points, of letters with which texts stand in cells; None if they could not be read."""
     cell = _cell(figure, axis, columns)
     widest = max(TextPath((0, 0), text, size=most).get_extents().width for text in set(texts))
-    size = min(most, most * 0.96 * cell / widest)
+    size = min(most, most * 0.9 * cell / widest)
     return size if size >= 4.5 else None
 
 
@@ -1319,7 +1320,8 @@ def projections(planes, labels, names):
     labels : ndarray, shape (N,), int
     names : sequence of str, at most 10
         Classes; the first character is drawn, so that no colour is needed to tell the points apart, or the class's
-        number where two begin with the same character or no font has it. A legend says which is which, unless the names are that short.
+        number where two begin with the same character or no font has it. A legend says which is which, unless the
+        names are that short.
 
     Returns
     -------
