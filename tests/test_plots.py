@@ -1,5 +1,6 @@
 """The figures: what they show, how they are delivered, and what they leave alone."""
 
+import itertools
 import struct
 from types import SimpleNamespace
 
@@ -7,6 +8,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from tl_helpers import plots
 from tl_helpers.measures import Interval
@@ -36,6 +39,8 @@ FIGURES = {
     "learning_curves": lambda: plots.learning_curves({"one": HISTORY, "two": HISTORY}),
     "label_efficiency": lambda: plots.label_efficiency(SCORES, chance=0.1),
     "intervals": lambda: plots.intervals({"one": [0.1, 0.2, 0.4], "two": [0.3]}, reference=0),
+    "confusion": lambda: plots.confusion([[8, 2], [0, 9]], ["cat", "dog"]),
+    "activation_maps": lambda: plots.activation_maps({"layer": RESPONSES[0]}, channels=2),
     "layer_sweep": lambda: plots.layer_sweep({"copied": {0: [0.1, 0.2], 1: [0.3, 0.5]}}, baseline=("none", 0.2)),
     "transfer_plans": lambda: plots.transfer_plans({"AnB": ("A", 2, 2), "BnB+": ("B", 2, 0), "new": ("A", 0, 1)}),
     "probability_bars": lambda: plots.probability_bars({"T = 1": [0.1, 0.9], "T = 4": [0.4, 0.6]}, "ab"),
@@ -178,7 +183,7 @@ def test_mean_interval_is_students():
     mean, half = plots.mean_interval([1.0, 2.0, 3.0])
     assert mean == pytest.approx(2)
     assert half == pytest.approx(4.302653 / 3**0.5)  # t(2, 0.975) from a printed table, standard deviation 1
-    assert plots.mean_interval([0.5]) == (0.5, 0.0)
+    assert plots.mean_interval([0.5]) == pytest.approx((0.5, np.nan), nan_ok=True)  # nothing is known of the spread
 
 
 @pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
@@ -205,9 +210,9 @@ def test_intervals_put_the_first_arm_on_top_with_its_interval():
     axis = plots.intervals({"first": [1.0, 2.0, 3.0], "second": [5.0]}).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["first", "second"]
     assert axis.get_ylim()[0] > axis.get_ylim()[1]
-    bars = [segment.get_segments()[0] for segment in axis.collections]
-    assert bars[0][1][0] - bars[0][0][0] == pytest.approx(2 * 4.302653 / 3**0.5)
-    assert bars[1][1][0] == bars[1][0][0]
+    first, second = (bars.get_segments() for bars in axis.collections)
+    assert first[0][1][0] - first[0][0][0] == pytest.approx(2 * 4.302653 / 3**0.5)
+    assert not [segment for segment in second if len(segment)]  # one seed has no interval
 
 
 def test_layer_sweep_draws_a_panel_a_sweep_on_one_scale():
@@ -291,11 +296,13 @@ def test_channel_responses_show_the_channels_that_vary_most_on_one_scale_an_imag
 def test_projections_draw_each_point_as_its_class():
     figure = plots.projections({"one": POINTS, "two": -POINTS, "three": POINTS}, np.array([0, 1, 1]), ("x", "yes"))
     one, two, *_ = figure.axes
-    assert [line.get_marker() for line in one.lines] == ["$x$", "$y$"]
+    x, y = (line.get_marker().vertices for line in one.lines)
+    assert x.shape != y.shape  # outlines of two letters
     assert np.array_equal(one.lines[1].get_xydata(), POINTS[1:])
     assert np.array_equal(two.lines[0].get_xydata(), -POINTS[:1])
     assert len({line.get_color() for line in one.lines}) == 2
     assert [axis.get_title() for axis in figure.axes if axis.axison] == ["one", "two", "three"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "yes"]  # "y" alone does not say "yes"
 
 
 def test_projections_have_ten_colours_and_refuse_more_classes():
@@ -347,3 +354,455 @@ def test_difference_map_brackets_what_is_not_told_apart_and_leaves_gaps_empty():
     picture = axis.images[0]
     assert picture.get_clim() == (-3, 3)  # zero is in the middle: the sign of a difference is its colour
     assert [label.get_text() for label in axis.get_yticklabels()] == ["one", "two"]
+
+
+def luminance(colour):
+    """WCAG 2.2, relative luminance, written out a second time."""
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in matplotlib.colors.to_rgb(colour)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrasts(figure):
+    """Contrast of each text in a cell with the shade of that cell."""
+    picture = figure.axes[0].images[0]
+    shades = picture.to_rgba(picture.get_array())
+    for text in figure.axes[0].texts:
+        column, row = text.get_position()
+        high, low = sorted([luminance(text.get_color()), luminance(shades[row, column][:3])], reverse=True)
+        yield (high + 0.05) / (low + 0.05)
+
+
+WEAK = np.full((10, 10), 10)
+
+
+@pytest.mark.parametrize("right", [10, 20, 45, 55, 62, 70, 80, 100])
+def test_counts_in_a_confusion_matrix_can_be_read_on_every_shade(right):
+    matrix = np.full((4, 4), 0)
+    matrix[np.diag_indices(4)] = right
+    matrix[:, 0] += 100 - right
+    found = list(contrasts(plots.confusion(matrix, "abcd")))
+    assert len(found) == (matrix > 0).sum()
+    assert min(found) >= 4.5
+
+
+def test_counts_can_be_read_where_a_network_only_guesses():
+    figure = plots.confusion(WEAK, [f"class {i}" for i in range(10)])
+    assert min(contrasts(figure)) >= 4.5
+
+
+def test_differences_can_be_read_on_every_shade():
+    steps = pd.DataFrame([[Interval(float(value), value - 1.0, value + 1.0, 5) for value in range(-8, 9)]])
+    figure = plots.difference_map(steps, "x")
+    assert len(figure.axes[0].texts) == 17
+    assert min(contrasts(figure)) >= 4.5
+
+
+ODD = ("_x", "5 $ and 10 $", r"__50 % {a}^b_c\alpha $#1$ & <b>~")
+NAMED = {
+    "image_grid": lambda name: plots.image_grid(IMAGES[:1], [name]),
+    "timeline": lambda name: plots.timeline([(2000, name, "text"), (2001, "field", name)]),
+    "domain_and_task": lambda name: plots.domain_and_task([(name, "b", True)] * 4, name),
+    "pixel_histograms": lambda name: plots.pixel_histograms({name: IMAGES}),
+    "learning_curves": lambda name: plots.learning_curves({name: HISTORY}),
+    "label_efficiency": lambda name: plots.label_efficiency({name: SCORES["one"]}, ylabel=name),
+    "label_efficiency, many": lambda name: plots.label_efficiency(dict.fromkeys(["a", "b", "c", name], SCORES["one"])),
+    "intervals": lambda name: plots.intervals({name: [0.1, 0.2]}, xlabel=name),
+    "confusion": lambda name: plots.confusion([[1, 2], [3, 4]], [name, "other"]),
+    "activation_maps": lambda name: plots.activation_maps({name: RESPONSES[0]}),
+    "layer_sweep": lambda name: plots.layer_sweep({name: {0: [0.1, 0.2]}}, baseline=(name, 0.2)),
+    "transfer_plans": lambda name: plots.transfer_plans({name: (name, 1, 1)}, layers=(name, "head")),
+    "probability_bars": lambda name: plots.probability_bars({name: [0.1, 0.9]}, [name, "other"]),
+    "picture_rows": lambda name: plots.picture_rows({name: IMAGES[:1]}, [name]),
+    "strength_sweep": lambda name: plots.strength_sweep({name: {0: [1.0]}}, xlabel=name),
+    "channel_responses": lambda name: plots.channel_responses(IMAGES[:1], {name: RESPONSES[:1]}, [name]),
+    "projections": lambda name: plots.projections({name: POINTS}, np.array([0, 1, 1]), [name, "other"]),
+    "cut_sweep": lambda name: plots.cut_sweep({name: {name: [0.1, 0.2]}}, [name], xlabel=name),
+    "difference_map": lambda name: plots.difference_map(pd.DataFrame({name: {name: Interval(1.0, 0.5, 2.0, 9)}}), name),
+    "score_against_accuracy": lambda name: plots.score_against_accuracy({name: {name: (0.1, 0.5)}}, name),
+}
+
+
+def test_every_figure_is_tried_and_every_one_with_names_with_odd_ones():
+    assert set(FIGURES) == {
+        name for name, each in vars(plots).items() if hasattr(each, "__wrapped__") and name[0] != "_"
+    }
+    assert {name.split(",")[0] for name in NAMED} == set(FIGURES) - {"three_phases", "three_methods"}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("figure", NAMED)
+def test_names_are_shown_as_they_are(figure, name):
+    plain, odd = NAMED[figure]("plain"), NAMED[figure](name)
+    expected = sum("plain" in text for text in texts(plain))
+    assert expected
+    squeezed = "".join(name.split())
+    found = [text for text in odd.findobj(matplotlib.text.Text) if squeezed in "".join(text.get_text().split())]
+    assert len(found) == expected  # in legends too, and broken into lines where it is long
+    assert not any(text.get_parse_math() for text in found)
+
+
+def test_formulas_and_logarithmic_ticks_of_the_book_stay_what_they_are():
+    formulas = [text for text in plots.domain_and_task(PAIR).axes[0].texts if text.get_parse_math()]
+    assert [text.get_text() for text in formulas] == [r"$\mathcal{X}$", "$P(X)$", r"$\mathcal{Y}$", r"$P(y\,|\,x)$"]
+    axis = plots.pixel_histograms({"one": np.array([0] * 99 + [255], np.uint8)}).axes[0]
+    axis.figure.draw_without_rendering()
+    assert {"10⁻²", "10⁻¹", "10⁰"} <= {label.get_text() for label in axis.get_yticklabels()}
+    assert not any("$" in text for text in texts(axis.figure))
+
+
+def test_a_legend_names_the_series_in_their_order_and_stays_inside_the_figure():
+    long = "a network trained on another data set and then fine-tuned, with a learning rate of its own, number "
+    for count in (2, 3, 4, 7):
+        arms = {f"{long}{i}": {1: [i / 10, i / 9], 10: [i / 8, i / 7]} for i in range(count)}
+        figure = plots.label_efficiency(arms)
+        figure.draw_without_rendering()
+        (legend,) = figure.legends or [figure.axes[0].get_legend()]
+        assert ["".join(text.get_text().split()) for text in legend.get_texts()] == ["".join(n.split()) for n in arms]
+        assert legend.get_window_extent().x1 <= figure.bbox.x1
+        assert figure.axes[0].get_window_extent().height > 150  # of 100 an inch
+
+
+def test_a_legend_gives_way_to_the_lines():
+    free = plots.label_efficiency({"low": {1: [0.1, 0.2], 10: [0.8, 0.9]}})
+    assert free.axes[0].get_legend()
+    taken = plots.label_efficiency({"high": {1: [0.9, 0.9], 10: [0.1, 0.1]}})
+    assert not taken.axes[0].get_legend()
+    assert taken.legends
+    sweep = {"layers": {0: [0.9, 0.9], 1: [0.2, 0.2]}}
+    assert plots.layer_sweep(sweep, baseline=("alone", 0.21)).legends
+
+
+@pytest.fixture
+def only_dejavu(monkeypatch):
+    """Matplotlib as on a machine without other fonts."""
+    manager = matplotlib.font_manager.fontManager
+    own = [font for font in manager.ttflist if font.fname.startswith(matplotlib.get_data_path())]
+    monkeypatch.setattr(manager, "ttflist", own)
+    monkeypatch.setattr(matplotlib.font_manager, "findSystemFonts", lambda: [])
+    manager._findfont_cached.cache_clear()
+    yield manager
+    manager._findfont_cached.cache_clear()
+
+
+def font_file(path, family, letters):
+    """Write a font in which each letter is a square."""
+    builder = FontBuilder(1000, isTTF=True)
+    glyphs = {letter: f"uni{ord(letter):05X}" for letter in letters}
+    builder.setupGlyphOrder([".notdef", *glyphs.values()])
+    builder.setupCharacterMap({ord(letter): glyph for letter, glyph in glyphs.items()})
+    pen = TTGlyphPen(None)
+    for move, point in (("moveTo", (0, 0)), ("lineTo", (0, 800)), ("lineTo", (800, 800)), ("lineTo", (800, 0))):
+        getattr(pen, move)(point)
+    pen.closePath()
+    square = pen.glyph()
+    builder.setupGlyf(dict.fromkeys([".notdef", *glyphs.values()], square))
+    builder.setupHorizontalMetrics(dict.fromkeys([".notdef", *glyphs.values()], (1000, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": family, "styleName": "Regular"})
+    builder.setupOS2(sTypoAscender=800, usWeightClass=400)
+    builder.setupPost()
+    builder.save(path)
+    return str(path)
+
+
+SCRIPTS = [
+    ("猫狗", "fonts-noto-cjk"),
+    ("ねこ", "fonts-noto-cjk"),
+    ("고양이", "fonts-noto-cjk"),
+    ("बिल्ली", "fonts-noto-core"),
+    ("🐘🦊", "fonts-symbola"),
+    ("猫🐘", "fonts-noto-cjk fonts-symbola"),
+]
+
+
+@pytest.mark.parametrize(("name", "package"), SCRIPTS)
+def test_letters_that_no_font_has_are_named_once_with_what_to_install(only_dejavu, name, package):
+    figure = plots.intervals({name: [0.5, 0.6], "other": [0.1, 0.2]})
+    with pytest.warns(UserWarning, match=f"apt-get install {package}`") as told:
+        shown(figure)
+    assert len(told) == 1
+    assert set(name) <= set(str(told[0].message))
+    shown(figure)  # a second warning would be an error here
+
+
+@pytest.mark.parametrize("figure", NAMED)
+def test_every_figure_tells_of_letters_that_no_font_has_in_one_sentence(only_dejavu, figure):
+    with pytest.warns(UserWarning) as told:  # noqa: PT030 - all that is said, whoever says it
+        NAMED[figure]("猫🐘").draw_without_rendering()
+    assert ["fonts-noto-cjk fonts-symbola" in str(each.message) for each in told] == [True]
+
+
+@pytest.mark.parametrize("name", ["猫狗", "🐘🦊", "बिल्ली"])
+def test_the_advice_about_a_font_is_followed(only_dejavu, monkeypatch, tmp_path, name):
+    with pytest.warns(UserWarning, match="draw the figure again"):
+        plots.intervals({name: [0.5, 0.6]}).draw_without_rendering()
+    broken = tmp_path / "broken.ttf"
+    broken.write_bytes(b"no font")
+    found = [str(broken), font_file(tmp_path / "new.ttf", "New Font", name)]
+    monkeypatch.setattr(matplotlib.font_manager, "findSystemFonts", lambda: found)
+    for figure in (plots.intervals({name: [0.5, 0.6]}), plots.probability_bars({name: [1.0]}, [name])):
+        shown(figure)  # a warning would be an error here: every letter is drawn
+        (text, *_) = (text for text in figure.findobj(matplotlib.text.Text) if text.get_text() == name)
+        assert text.get_fontfamily() == [plots.FONT, "New Font"]
+
+
+def test_a_font_file_of_ones_own_is_used_after_addfont(only_dejavu, tmp_path):
+    only_dejavu.addfont(font_file(tmp_path / "own.ttf", "Own Font", "猫"))
+    shown(plots.projections({"猫": POINTS}, np.array([0, 1, 1]), ["猫", "dog"]))
+
+
+@pytest.mark.parametrize("name", ["кошка", "γάτα", "قطة", "köttur", "a\u200db", "x ≤ 2 → ∞"])
+def test_other_letters_of_the_books_font_need_no_other(only_dejavu, name):
+    figure = plots.intervals({name: [0.5, 0.6]})
+    shown(figure)
+    assert plots._fonts(name) == ([plots.FONT], "")
+
+
+def overlaps(found, along):
+    """Pairs of neighbours among texts whose boxes overlap, in one direction."""
+    boxes = sorted(
+        (getattr(box, f"{along}0"), getattr(box, f"{along}1")) for box in (t.get_window_extent() for t in found)
+    )
+    return sum(after[0] < before[1] - 1 for before, after in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("count", [20, 40, 100])
+def test_a_confusion_matrix_of_many_classes_has_names_and_counts_apart(count):
+    matrix = np.eye(count, dtype=int) * 70
+    matrix[0] = 11
+    figure = plots.confusion(matrix, [f"class number {i}" for i in range(count)])
+    figure.draw_without_rendering()
+    axis = figure.axes[0]
+    assert overlaps([label for label in axis.get_yticklabels() if label.get_text()], "y") == 0
+    assert overlaps([label for label in axis.get_xticklabels() if label.get_text()], "x") == 0
+    assert len(axis.texts) == 2 * count - 1
+    assert overlaps([text for text in axis.texts if text.get_position()[1] == 0], "x") == 0
+
+
+def test_a_confusion_matrix_says_where_it_leaves_counts_out_and_what_to_do_about_too_many_classes():
+    large = np.full((60, 60), 123_456)
+    axis = plots.confusion(large, range(60)).axes[0]
+    assert not axis.texts
+    assert axis.get_xlabel() == "predicted class (no room for the counts)"
+    large, names, some = np.ones((1000, 1000), int), np.array([f"c{i}" for i in range(1000)]), np.arange(12)
+    with pytest.raises(ValueError, match=r"matrix\[np.ix_\(some, some\)\]"):
+        plots.confusion(large, names)
+    assert len(plots.confusion(large[np.ix_(some, some)], names[some]).axes[0].texts) == 144
+
+
+def test_a_confusion_matrix_names_a_class_without_images():
+    labels = plots.confusion([[3, 1], [0, 0]], ["cat", "dog"]).axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == ["cat", "dog (no image)"]
+
+
+@pytest.mark.parametrize("draw", [
+    lambda names: plots.confusion(np.ones((4, 4), int), names),
+    lambda names: plots.probability_bars({"a": [0.25] * 4}, names),
+    lambda names: plots.intervals({name: [0.1, 0.2] for name in names}),
+    lambda names: plots.cut_sweep({"a": {name: [0.1, 0.2] for name in names}}, names),
+    lambda names: plots.difference_map(pd.DataFrame({n: {n: Interval(1.0, 0.5, 2.0, 9)} for n in names}), "x"),
+])  # fmt: skip
+def test_long_names_are_told_apart_and_leave_room_for_what_they_name(draw):
+    figure = draw([f"{'a name of a class that goes on and on ' * 6}{i}" for i in range(4)])
+    figure.draw_without_rendering()  # a layout that collapses is a warning, and so an error here
+    axis = figure.axes[-1] if len(figure.axes) == 1 else figure.axes[0]
+    for labels in (axis.get_xticklabels(), axis.get_yticklabels()):
+        said = [label.get_text() for label in labels if "name" in label.get_text()]
+        assert len(said) in (0, 4)
+        assert len(set(said)) == len(said)
+    assert axis.get_window_extent().width > 100
+    assert axis.get_window_extent().height > 60
+
+
+def test_one_seed_has_no_interval_anywhere():
+    single = {"arm": {1: [0.5], 2: [0.6, 0.7]}}
+    for figure in (
+        plots.label_efficiency({"arm": {1: [0.5]}}),
+        plots.intervals({"arm": [0.5]}),
+        plots.layer_sweep({"arm": {0: [0.5]}}),
+        plots.cut_sweep({"arm": {"a": [0.5]}}, ["a"]),
+    ):
+        (bars,) = [each for axis in figure.axes for each in axis.containers]
+        ends = np.concatenate([np.ravel(cap.get_xydata()[:, int(not bars.has_xerr)]) for cap in bars.lines[1]])
+        assert np.isnan(ends).all()
+    band = plots.label_efficiency(single).axes[0].collections[0].get_paths()
+    assert all(1 not in path.vertices[:, 0] for path in band)
+
+
+def test_several_seeds_at_one_number_of_labels_have_an_interval_that_is_seen():
+    axis = plots.label_efficiency({"arm": {5: [0.2, 0.4, 0.6]}}).axes[0]
+    low, high = axis.containers[0].lines[2][0].get_segments()[0][:, 1]
+    assert high - low == pytest.approx(2 * 4.302653 * 0.2 / 3**0.5)
+
+
+def test_numbers_below_an_axis_do_not_run_into_each_other():
+    for counts in (range(1, 51), [1, 2, 1000, 1001, 1002], [100_000, 100_001]):
+        figure = plots.label_efficiency({"arm": {count: [0.1, 0.2] for count in counts}})
+        figure.draw_without_rendering()
+        labels = [label for label in figure.axes[0].get_xticklabels() if label.get_text()]
+        assert labels[0].get_text() == str(counts[0])
+        assert overlaps(labels, "x") == 0
+
+
+def test_ticks_say_values_not_offsets():
+    axis = plots.intervals({"a": [0.970001, 0.970002]}).axes[0]
+    axis.figure.draw_without_rendering()
+    assert not axis.xaxis.get_offset_text().get_text()
+    assert all(0.9699 < float(label.get_text()) < 0.9701 for label in axis.get_xticklabels())
+
+
+def test_a_loss_that_is_no_number_or_negative_is_told_or_shown():
+    broken = SimpleNamespace(steps=(10, 20, 30), loss=(2.0, np.nan, np.inf), validation_accuracy=())
+    below = SimpleNamespace(steps=(10, 20, 30), loss=(2.0, -1.0, -4.0), validation_accuracy=())
+    figure = plots.learning_curves({"broken": broken, "below": below})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "broken (loss not finite at step 20)",
+        "below",
+    ]
+    assert figure.axes[0].get_ylim()[0] < -4
+    assert "no validation images" in texts(figure)
+
+
+def test_panels_beyond_three_start_a_second_row_and_none_is_left_out():
+    sweeps = {f"quantity {i}": {0: [i, i + 1.0]} for i in range(7)}
+    for draw in (plots.strength_sweep, plots.layer_sweep):
+        figure = draw(sweeps)
+        figure.draw_without_rendering()
+        panels = [axis for axis in figure.axes if axis.axison]
+        assert [axis.get_title() or axis.get_xlabel() for axis in panels] == list(sweeps)
+        assert min(axis.get_window_extent().width for axis in panels) > 100
+        with pytest.raises(ValueError, match="found 8"):
+            draw({f"quantity {i}": {0: [1.0]} for i in range(8)})
+
+
+def test_classes_with_one_initial_are_told_apart_by_numbers():
+    figure = plots.projections({"one": POINTS}, np.array([0, 1, 2]), ["cat", "car", "$5"])
+    outlines = [line.get_marker().vertices.tobytes() for line in figure.axes[0].lines]
+    assert len(set(outlines)) == 3
+    assert outlines[0] == plots._mark("0").vertices.tobytes()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "car", "$5"]
+    digits = plots.projections({"one": POINTS}, np.array([0, 1, 1]), ["3", "_"])
+    assert not digits.legends  # the mark is the name
+    assert digits.axes[0].lines[1].get_marker().vertices.tobytes() == plots._mark("_").vertices.tobytes()
+
+
+def test_negative_responses_are_not_shown_as_zero():
+    figure = plots.channel_responses(IMAGES, {"layer": RESPONSES - 5}, "abc", channels=1)
+    found = [axis.images[0] for axis in figure.axes if axis.images and axis.images[0].get_cmap().name == "magma"]
+    assert [picture.get_clim() for picture in found] == [
+        (min(0, p.get_array().min()), p.get_array().max()) for p in found
+    ]
+    assert found[0].get_clim()[0] < 0
+
+
+def test_grey_images_are_grey_whatever_their_shape():
+    grey = IMAGES[..., 0]
+    for images in (grey, grey[..., None], grey / 255, list(grey)):
+        figure = plots.channel_responses(images, {"layer": RESPONSES}, "abc")
+        assert figure.axes[4].images[0].get_cmap().name == "gray"
+        assert plots.image_grid(images).axes[0].images[0].get_cmap().name == "gray"
+
+
+def test_images_may_have_other_sizes():
+    figure = plots.image_grid([IMAGES[0], IMAGES[1, :3], IMAGES[2, ..., 0]])
+    assert [axis.images[0].get_array().shape for axis in figure.axes] == [(8, 8, 3), (3, 8, 3), (8, 8)]
+
+
+def test_small_differences_keep_two_digits_and_zeros_are_white():
+    small = pd.DataFrame({"a": {"r": Interval(0.034, 0.01, 0.05, 9), "s": Interval(-0.002, -0.01, 0.01, 9)}})
+    assert [text.get_text() for text in plots.difference_map(small, "x").axes[0].texts] == ["+0.034", "(-0.002)"]
+    zero = plots.difference_map(pd.DataFrame({"a": {"r": Interval(0.0, 0.0, 0.0, 9)}}), "x").axes[0].images[0]
+    assert min(zero.to_rgba(0.0)[:3]) > 0.9
+
+
+def test_equal_accuracies_keep_their_names_apart_and_inside():
+    figure = plots.score_against_accuracy({"one": {f"name {i}": (i, 0.5) for i in range(40)}}, "score")
+    figure.draw_without_rendering()
+    names = figure.axes[0].texts
+    inside = figure.axes[0].get_window_extent()
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in names]  # without their lines
+    heights = sorted((box.y0 + box.y1) / 2 for box in boxes)
+    assert min(np.diff(heights)) > 9
+    assert inside.y0 < heights[0] < heights[-1] < inside.y1
+
+
+def test_many_events_have_a_line_each():
+    figure = plots.timeline([(2000 + i / 10, "field", f"event {i}") for i in range(60)])
+    figure.draw_without_rendering()
+    assert overlaps([text for text in figure.axes[0].texts if "event" in text.get_text()], "y") == 0
+
+
+GOOD = Interval(1.0, 0.5, 2.0, 9)
+TOLD = {  # what is wrong, the words that say so, and what the words ask for
+    "no image": (lambda: plots.image_grid([]), "at least one image", None),
+    "floats to 255": (lambda: plots.image_grid(IMAGES * 1.0), "Divide floats", lambda: plots.image_grid(IMAGES / 255)),
+    "whole numbers": (
+        lambda: plots.image_grid(IMAGES.astype(int)), r'\.astype\("uint8"\)',
+        lambda: plots.image_grid(IMAGES.astype(int).astype("uint8"))),
+    "NaN in an image": (lambda: plots.image_grid([[[np.nan]]]), "from nan to nan", None),
+    "channels": (lambda: plots.image_grid(np.zeros((1, 4, 4, 2))), r"found \(4, 4, 2\)", None),
+    "no event": (lambda: plots.timeline([]), "at least one event", None),
+    "a year": (lambda: plots.timeline([(np.nan, "a", "b")]), "finite years, found nan", None),
+    "a long event": (
+        lambda: plots.timeline([(2000, "a", "b " * 200)]), "Shorten it",
+        lambda: plots.timeline([(2000, "a", "b " * 20)])),
+    "three rows": (lambda: plots.domain_and_task(PAIR[:3]), "four rows", lambda: plots.domain_and_task(PAIR)),
+    "a long space": (lambda: plots.domain_and_task([("b " * 200, "c", True)] * 4), "Shorten it", None),
+    "float pixels": (
+        lambda: plots.pixel_histograms({"a": IMAGES / 255}), "Turn floats from 0 to 1 into",
+        lambda: plots.pixel_histograms({"a": (255 * (IMAGES / 255)).round().astype("uint8")})),
+    "no pixels": (lambda: plots.pixel_histograms({"a": IMAGES[:0]}), "found 0", None),
+    "a failed seed": (
+        lambda: plots.label_efficiency({"arm": {1: [0.5, np.nan, 0.6]}}), r"'arm' at 1.*Leave out seeds that failed",
+        lambda: plots.label_efficiency({"arm": {1: [0.5, 0.6]}})),
+    "no labels": (
+        lambda: plots.label_efficiency({"arm": {0: [0.1], 1: [0.5]}}), "at least 1 label per class, found 0.*Leave it",
+        lambda: plots.label_efficiency({"arm": {1: [0.5]}})),
+    "an empty arm": (lambda: plots.label_efficiency({"arm": {}}), "at least one value of 'arm'", None),
+    "no arm": (lambda: plots.intervals({}), "at least one arm", None),
+    "an arm without seeds": (lambda: plots.intervals({"arm": []}), "'arm'", None),
+    "shares": (
+        lambda: plots.confusion([[0.5, 0.5], [0, 1]], "ab"), "Expected counts",
+        lambda: plots.confusion(np.eye(2), "ab")),
+    "NaN in a matrix": (lambda: plots.confusion([[np.nan, 1], [0, 1]], "ab"), "Expected counts", None),
+    "no square": (lambda: plots.confusion(np.ones((2, 3)), "ab"), "as many rows as columns", None),
+    "names": (lambda: plots.confusion(np.eye(2), "abc"), r"one name a class \(2\), found 3", None),
+    "one name twice": (
+        lambda: plots.confusion(np.eye(2), ["cat", "cat"]), "for example 'cat 2'",
+        lambda: plots.confusion(np.eye(2), ["cat", "cat 2"])),
+    "a dead map": (lambda: plots.activation_maps({"a": np.full((2, 2, 1), np.nan)}), "4 of 4 numbers are not", None),
+    "a map of a batch": (lambda: plots.activation_maps({"a": RESPONSES}), r"shape \(H, W, C\)", None),
+    "a sweep of nothing": (lambda: plots.layer_sweep({"a": {}}), "at least one value of 'a'", None),
+    "four bases": (lambda: plots.transfer_plans({n: (n, 1, 0) for n in "abcd"}), "at most 3 base networks", None),
+    "too deep": (lambda: plots.transfer_plans({"a": ("b", 5, 0)}), "0 to 4 layers copied", None),
+    "logits": (lambda: plots.probability_bars({"a": [-1.0, 2.0]}, "xy"), "Apply softmax", None),
+    "a picture to 255": (lambda: plots.picture_rows({"a": IMAGES * 1.0}), "Divide floats", None),
+    "NaN in a strength": (lambda: plots.strength_sweep({"a": {0: [np.nan]}}), "'a' at 0.*seeds that failed", None),
+    "too few names": (
+        lambda: plots.channel_responses(IMAGES, {"a": RESPONSES}, "ab"), "as many names and maps as images", None),
+    "a label too high": (lambda: plots.projections({"a": POINTS}, np.array([0, 1, 2]), "xy"), "from 0 to 1", None),
+    "points in space": (lambda: plots.projections({"a": np.ones((3, 3))}, np.zeros(3, int), "x"), "two numbers", None),
+    "NaN points": (lambda: plots.projections({"a": POINTS * np.nan}, np.zeros(3, int), "x"), "finite points", None),
+    "a layer that is lost": (
+        lambda: plots.cut_sweep({"arm": {"a": [0.5], "b": [0.6]}}, ["a"]), "values for b, which `layers` lacks. Add it",
+        lambda: plots.cut_sweep({"arm": {"a": [0.5], "b": [0.6]}}, ["a", "b"])),
+    "numbers alone": (lambda: plots.difference_map(pd.DataFrame({"a": [1.0, 2.0]}), "x"), "paired_interval", None),
+    "numbers among intervals": (lambda: plots.difference_map(pd.DataFrame({"a": [GOOD, 2.0]}), "x"), "found 2.0", None),
+    "all gaps": (lambda: plots.difference_map(pd.DataFrame({"a": [None, None]}), "x"), "table of finite", None),
+    "a score that failed": (
+        lambda: plots.score_against_accuracy({"s": {"a": (np.nan, 0.5), "b": (1, 0.5)}}, "x"), "'a' in 's'.*Leave it",
+        lambda: plots.score_against_accuracy({"s": {"b": (1, 0.5)}}, "x")),
+    "an empty series": (lambda: plots.score_against_accuracy({"s": {}}, "x"), "at least one point of 's'", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_what_cannot_be_drawn_rightly_is_told_and_the_advice_works(case):
+    wrong, said, advised = TOLD[case]
+    with pytest.raises(ValueError, match=said):
+        wrong()
+    if advised:
+        shown(advised())
