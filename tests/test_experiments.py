@@ -98,7 +98,7 @@ def test_an_arm_is_the_same_as_a_call_and_in_a_grid():
 
 
 def test_the_budget_is_that_of_the_split():
-    digits = data.from_arrays(np.zeros((90, 8, 8), "uint8"), np.arange(90) % 3)
+    digits = data.from_arrays(np.random.default_rng(0).integers(0, 256, (90, 8, 8), "uint8"), np.arange(90) % 3)
     assert experiments.budget(data.few_shot(digits, 3)) == {"steps": 200, "batch_size": 32}
     assert experiments.budget(data.full_split(digits)) == {"steps": 200, "batch_size": 128}
 
