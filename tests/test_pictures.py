@@ -770,7 +770,7 @@ ACCIDENTS = {
     "the same": (accident(10, to=noise(1)), r"10 of them are one and the same image \(the first is number 0\)"),
     "nearly black": (accident(10, to=noise(10, 0, 26)), r"10 are nearly black \(no value above 25 of 255\)"),
     "nearly white": (accident(10, to=noise(10, 231, 256)), "10 are nearly of one shade"),
-    "a tenth of the range": (noise(40, 100, 126), "nearly of one shade"),
+    "a tenth of the range": (noise(40, 100, 126), "all their values lie between 100 and 125 of 255"),
     "all black": (np.zeros((40, 28, 28), np.uint8), "40 of them are one and the same .* and 40 are nearly black"),
     "divided twice": (noise(40) / 255 / 255, "40 are nearly black"),
     "0 to 16 in uint8": (noise(40, 0, 17), "40 are nearly black"),
@@ -781,7 +781,7 @@ ACCIDENTS = {
     ),
     "steps of a narrow band": (
         np.stack([np.full((28, 28), shade, np.uint8) for shade in np.arange(40) % 20 + 90]),
-        "nearly of one shade",
+        "all their values lie between 90 and 109 of 255",
     ),
 }
 

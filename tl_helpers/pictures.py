@@ -146,10 +146,10 @@ def question(looks, name):
         found.append(f"{same:,} of them are one and the same image (the first is number {row})")
     if 4 * dark.sum() >= count:
         found.append(f"{dark.sum():,} are nearly black (no value above {TENTH} of 255)")
-    elif 4 * plain.sum() >= count:
-        found.append(f"{plain.sum():,} are nearly of one shade (their values differ by {TENTH} of 255 at most)")
     elif high.max() - low.min() <= TENTH:
         found.append(f"all their values lie between {low.min()} and {high.max()} of 255")
+    elif 4 * plain.sum() >= count:
+        found.append(f"{plain.sum():,} are nearly of one shade (their values differ by {TENTH} of 255 at most)")
     if not found:
         return
     if 4 * same < count:
