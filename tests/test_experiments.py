@@ -98,7 +98,7 @@ def test_an_arm_is_the_same_as_a_call_and_in_a_grid():
 
 
 def test_the_budget_is_that_of_the_split():
-    digits = data.from_arrays(np.zeros((90, 8, 8), "uint8"), np.arange(90) % 3)
+    digits = data.from_arrays(np.random.default_rng(0).integers(0, 256, (90, 8, 8), "uint8"), np.arange(90) % 3)
     assert experiments.budget(data.few_shot(digits, 3)) == {"steps": 200, "batch_size": 32}
     assert experiments.budget(data.full_split(digits)) == {"steps": 200, "batch_size": 128}
 
@@ -465,12 +465,29 @@ def test_a_failed_run_is_recorded_and_stops_no_other(tmp_path):
 
 
 def test_data_that_are_not_here_stop_the_grid_and_record_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "load", lambda name: toy.digits())
+    monkeypatch.setattr(data, "load", lambda name, complete: toy.digits())
     workbench.bench.cache_clear()
     with pytest.raises(experiments.ExperimentError, match="'mnist' is not here, and 'digits' must not"):
         experiments.run(experiments.Grid("toy", seed=[0]), tmp_path / "a.csv", progress=False)
     with pytest.raises(experiments.ExperimentError, match="Unknown target 'fashion'"):
         experiments.run(experiments.Grid("toy", [("cifar10", "fashion")], seed=[0]), tmp_path / "a.csv", progress=False)
+    workbench.bench.cache_clear()
+    assert len(experiments.records(tmp_path / "a.csv")) == 0
+
+
+def test_a_part_of_mnist_is_never_recorded_as_mnist(tmp_path, monkeypatch):
+    monkeypatch.delenv("TL_DATA_DIR", raising=False)
+    monkeypatch.setenv("TL_OFFLINE", "1")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    whole = data.load
+    grid = experiments.Grid("toy", seed=[0])
+    for load in (whole, lambda name, complete: whole(name)):  # were the part not refused, its name would be
+        monkeypatch.setattr(data, "load", load)
+        workbench.bench.cache_clear()
+        with pytest.raises(
+            (data.DataUnavailable, experiments.ExperimentError), match=r"MNIST in Keras|'mnist-5000' must"
+        ):
+            experiments.run(grid, tmp_path / "a.csv", progress=False)
     workbench.bench.cache_clear()
     assert len(experiments.records(tmp_path / "a.csv")) == 0
 

@@ -492,7 +492,7 @@ def test_train_streams_points_and_ends_where_the_record_does(notebook, shown):
     status = page.locator(".tlx-status")
     page.get_by_role("button", name="Train", exact=True).click()
     if data.load("mnist").name != "mnist":
-        expect(status).to_contain_text("is not here", timeout=90_000)
+        expect(status).to_contain_text("Set TL_DATA_DIR", timeout=90_000)
         return
     live = page.locator(".tlx-line[data-series='live']")
     expect(live).to_have_count(1, timeout=90_000)

@@ -274,7 +274,7 @@ def test_training_in_the_widget_is_the_run_of_the_records(widget, shown):
     widget._thread.join(120)
     if data.load("mnist").name != "mnist":
         assert widget.live["status"] == "error"
-        assert "is not here" in widget.live["message"]
+        assert "Set TL_DATA_DIR" in widget.live["message"]
         return
     recorded = shown["runs"][f"far|5|{number('plain', 'FFR')}"]
     assert widget.live["status"] == "done"

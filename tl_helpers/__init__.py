@@ -12,6 +12,7 @@ _SUBMODULES = (
     "knowledge",
     "measures",
     "models",
+    "pictures",
     "plots",
     "training",
     "transfer",

