@@ -1,5 +1,6 @@
 """The figures: what they show, how they are delivered, and what they leave alone."""
 
+import functools
 import itertools
 import struct
 from types import SimpleNamespace
@@ -378,7 +379,7 @@ def contrasts(figure):
 WEAK = np.full((10, 10), 10)
 
 
-@pytest.mark.parametrize("right", [10, 20, 45, 55, 62, 70, 80, 100])
+@pytest.mark.parametrize("right", [20, 45, 55, 62, 70, 100])
 def test_counts_in_a_confusion_matrix_can_be_read_on_every_shade(right):
     matrix = np.full((4, 4), 0)
     matrix[np.diag_indices(4)] = right
@@ -400,7 +401,7 @@ def test_differences_can_be_read_on_every_shade():
     assert min(contrasts(figure)) >= 4.5
 
 
-ODD = ("_x", "5 $ and 10 $", r"__50 % {a}^b_c\alpha $#1$ & <b>~")
+ODD = ("_x", r"5 $ and 10 $, 50 % {a}^b_c\alpha & <b>~")
 NAMED = {
     "image_grid": lambda name: plots.image_grid(IMAGES[:1], [name]),
     "timeline": lambda name: plots.timeline([(2000, name, "text"), (2001, "field", name)]),
@@ -432,11 +433,15 @@ def test_every_figure_is_tried_and_every_one_with_names_with_odd_ones():
     assert {name.split(",")[0] for name in NAMED} == set(FIGURES) - {"three_phases", "three_methods"}
 
 
+@functools.cache
+def times_named(figure):
+    return sum("plain" in text for text in texts(NAMED[figure]("plain")))
+
+
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("figure", NAMED)
 def test_names_are_shown_as_they_are(figure, name):
-    plain, odd = NAMED[figure]("plain"), NAMED[figure](name)
-    expected = sum("plain" in text for text in texts(plain))
+    odd, expected = NAMED[figure](name), times_named(figure)
     assert expected
     squeezed = "".join(name.split())
     found = [text for text in odd.findobj(matplotlib.text.Text) if squeezed in "".join(text.get_text().split())]
@@ -455,7 +460,7 @@ def test_formulas_and_logarithmic_ticks_of_the_book_stay_what_they_are():
 
 def test_a_legend_names_the_series_in_their_order_and_stays_inside_the_figure():
     long = "a network trained on another data set and then fine-tuned, with a learning rate of its own, number "
-    for count in (2, 3, 4, 7):
+    for count in (2, 7):
         arms = {f"{long}{i}": {1: [i / 10, i / 9], 10: [i / 8, i / 7]} for i in range(count)}
         figure = plots.label_efficiency(arms)
         figure.draw_without_rendering()
@@ -525,7 +530,7 @@ def test_letters_that_no_font_has_are_named_once_with_what_to_install(only_dejav
         shown(figure)
     assert len(told) == 1
     assert set(name) <= set(str(told[0].message))
-    shown(figure)  # a second warning would be an error here
+    figure.draw_without_rendering()  # a second warning would be an error here
 
 
 @pytest.mark.parametrize("figure", NAMED)
@@ -556,8 +561,7 @@ def test_a_font_file_of_ones_own_is_used_after_addfont(only_dejavu, tmp_path):
 
 @pytest.mark.parametrize("name", ["кошка", "γάτα", "قطة", "köttur", "a\u200db", "x ≤ 2 → ∞"])
 def test_other_letters_of_the_books_font_need_no_other(only_dejavu, name):
-    figure = plots.intervals({name: [0.5, 0.6]})
-    shown(figure)
+    plots.intervals({name: [0.5, 0.6]}).draw_without_rendering()
     assert plots._fonts(name) == ([plots.FONT], "")
 
 
@@ -569,7 +573,7 @@ def overlaps(found, along):
     return sum(after[0] < before[1] - 1 for before, after in itertools.pairwise(boxes))
 
 
-@pytest.mark.parametrize("count", [20, 40, 100])
+@pytest.mark.parametrize("count", [30, 100])
 def test_a_confusion_matrix_of_many_classes_has_names_and_counts_apart(count):
     matrix = np.eye(count, dtype=int) * 70
     matrix[0] = 11
@@ -805,4 +809,4 @@ def test_what_cannot_be_drawn_rightly_is_told_and_the_advice_works(case):
     with pytest.raises(ValueError, match=said):
         wrong()
     if advised:
-        shown(advised())
+        advised().draw_without_rendering()
