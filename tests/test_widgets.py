@@ -182,10 +182,6 @@ def test_nothing_in_the_data_ends_the_program(shown):
     assert json.loads('"\\u003c/script>\\u003cb>"') == "</script><b>"
 
 
-def test_two_explorers_have_names_of_their_own(shown):
-    assert widgets.Explorer(shown=shown).name != widgets.Explorer(shown=shown).name
-
-
 def test_no_training_without_a_click(widget):
     assert widget.live["status"] == "idle"
     widget.choice = widget.choice | {"labels": 50}
