@@ -306,7 +306,7 @@ class Movable(Page):
 
 def _listed(name, values):
     """Return values as a list of what was passed, if all are numbers or all are words."""
-    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+    if isinstance(values, str) or not isinstance(values, Iterable):
         raise WidgetError(f"{name} is {values!r}; expected a sequence of numbers or words.")
     found = list(values)
     shown = _plain(found, name)
