@@ -200,7 +200,7 @@ function curves(series) {
 
 function dots(series, quantile) {
   const high = 30 * series.length + 44;
-  const box = { left: 104, right: WIDE - 12, bottom: high - 36 };
+  const box = { left: 104, right: WIDE - 16, bottom: high - 36 };
   const svg = draw("svg", { viewBox: `0 0 ${WIDE} ${high}`, role: "img", class: "tlx-dots" });
   const found = series.map(({ run }) => (run.test.length > 1 ? interval(run.test, quantile) : { mean: run.test[0], half: 0 }));
   const [low, top] = range(series.flatMap(({ run }, i) => [...run.test, found[i].mean - found[i].half, found[i].mean + found[i].half]));
@@ -580,8 +580,10 @@ class Explorer {
     const facts = [`${run.parameters.toLocaleString("en")} trained numbers`, `${run.seconds} s to train (median)`, `learning rate ${run.rate}${run.tried.length ? `, chosen with ${run.triedAt} labels per class` : ""}`, `${run.test.length} seeds`];
     this.parts.facts.textContent = facts.join(" · ");
     const isChosen = (rate, settings) => rate === run.rate && settings === run.setting;
-    const rows = run.tried.map(([rate, settings, score]) => make("tr", {}, ...[String(rate), settings, points(score), isChosen(rate, settings) ? "chosen" : ""].map((text) => make("td", {}, text))));
-    const head = ["learning rate", "setting", "validation accuracy, %", ""].map((name) => make("th", { scope: "col" }, name));
+    const cells = (name, texts) => texts.filter((text) => text !== null).map((text) => make(name, name === "th" ? { scope: "col" } : {}, text));
+    const set = (text) => (run.setting ? text : null); // most methods have none to choose
+    const rows = run.tried.map(([rate, settings, score]) => make("tr", {}, ...cells("td", [String(rate), set(settings), points(score), isChosen(rate, settings) ? "chosen" : ""])));
+    const head = cells("th", ["learning rate", set("setting"), "validation accuracy, %", ""]);
     this.tried.replaceChildren(
       ...(rows.length
         ? [make("p", {}, this.howTried(run)), make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows))]
@@ -592,7 +594,7 @@ class Explorer {
   howTried({ triedAt }) {
     const { labels } = this.choice;
     const other = triedAt === labels ? "" : ` It serves for ${labels} labels per class too, where nothing was tried.`;
-    return `Tried with ${triedAt} labels per class. The accuracy in this table is on ${this.validated(triedAt)} validation images, the mean over five development seeds, which are none of those shown; the best is chosen, and no test image was looked at.${other} The accuracy in the figures is that of other seeds, with ${labels} labels per class.`;
+    return `Tried with ${triedAt} labels per class. The accuracy in this table is on ${this.validated(triedAt)} validation images, the mean over five development seeds, which are none of those shown; the best is chosen, of equals the lowest rate, and no test image was looked at.${other} The accuracy in the figures is that of other seeds, with ${labels} labels per class.`;
   }
 
   showCompare(run) {
