@@ -862,7 +862,21 @@ def test_stop_ends_within_a_second_and_the_kernel_stays_usable(notebook):
     expect(train).to_be_disabled()
     begin = time.perf_counter()
     stop.click()
-    expect(page.locator(".tlx-status")).to_contain_text("Stopped after", timeout=20_000)
+    expect(page.locator(".tlx-status")).to_contain_text("stopped after", timeout=20_000)
     print(f"\nstopped after {time.perf_counter() - begin:.2f} s")
     expect(train).to_be_enabled()
+    assert wrong == []
+
+
+def test_a_restarted_kernel_is_told(notebook):
+    page, wrong = notebook
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.locator("[data-command='kernelmenu:restart']").click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    status = page.locator(".tlx-status")
+    expect(status).to_contain_text("run this cell again", timeout=20_000)
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(status).to_contain_text("run this cell again")
+    page.get_by_label("Labels per class").select_option("2")  # the records stay
+    expect(page.locator(".tlx-sentence")).to_contain_text("With 2 labels per class")
     assert wrong == []

@@ -699,7 +699,8 @@ class Draw {
   chosenArms() {
     return this.arms
       .filter(({ wanted }) => wanted.checked)
-      .map(({ name, number, random, standardise, rate, frozen, frozenBy }) => ({ name, number, random, standardise, rate: Number(rate.value), frozen: Number(frozenBy?.value ?? frozen) }));
+      .map(({ name, number, random, standardise, rate, frozen, frozenBy }) => ({ name, number, random, standardise, rate: Number(rate.value), frozen: Number(frozenBy?.value ?? frozen) }))
+      .map((arm) => (arm.name === "fine-tuned" && arm.frozen === CONVOLUTIONS.length ? { ...arm, name: "copied, frozen" } : arm)); // nothing is tuned then
   }
 
   tell(words, status = "") {
