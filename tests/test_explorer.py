@@ -875,6 +875,7 @@ def test_a_restarted_kernel_is_told(notebook):
     page.locator(".jp-Dialog .jp-mod-accept").click()
     status = page.locator(".tlx-status")
     expect(status).to_contain_text("run this cell again", timeout=20_000)
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=90_000)  # the new one is there
     page.get_by_role("button", name="Train", exact=True).click()
     expect(status).to_contain_text("run this cell again")
     page.get_by_label("Labels per class").select_option("2")  # the records stay
