@@ -90,6 +90,12 @@ def test_images_of_another_size_are_refused_and_the_advice_helps():
     assert drawing.Draw(data.only(data.digits(size=32), threes))
 
 
+@pytest.mark.parametrize("start", [np.zeros((3, 32, 32)), ["circle", "cross"], 3])
+def test_what_is_no_data_set_is_refused(start):
+    with pytest.raises(drawing.DrawingError, match=r"starts from a data set, .* `data.from_arrays` makes"):
+        drawing.Draw(start)
+
+
 def test_the_page_takes_drawings_of_ones_own():
     some = data.only(data.digits(), ("3", "8"))
     offered = drawing.Draw(some).content["examples"]
@@ -502,6 +508,8 @@ def test_what_is_frozen_decides_what_is_trained(tab):
         tab.page.get_by_label("frozen:").select_option(frozen)
         tab.train(steps="30")
         expect(facts).to_contain_text(f"{trained} trained numbers, ")
+        name = "copied, frozen" if frozen == "all but the head" else "fine-tuned"  # nothing is tuned then
+        expect(tab.page.locator(".tlx-verdict li").first).to_contain_text(f"{name}: ")
     tab.page.locator(".tlx-arm").nth(1).get_by_label("learning rate").select_option("0.0001")
     tab.train()
     assert "freeze=1, learning_rate=0.0001, steps=30" in tab.page.locator(".tlx pre").text_content()
@@ -584,8 +592,34 @@ def test_what_is_kept_may_be_damaged_or_refused(open_tab):
     tab.press("Use the examples")
     assert tab.drawings() == [5, 5, 5]
     tab.press("Delete drawing 1 of circle")
-    expect(tab.said).to_contain_text("This browser keeps nothing for this page")
+    expect(tab.page.locator(".tlx-note")).to_contain_text("This browser keeps nothing for this page")
     assert tab.wrong == []
+
+
+def test_two_open_pages_do_not_overwrite_each_other_in_silence(tab, chromium, address):
+    """What is kept is one set a browser: whoever replaces another view's drawings says so, and keeps saying it."""
+    tab.examples()
+    second = tab.page.context.new_page()
+    second.goto(address)
+    expect(second.get_by_role("status").nth(0)).to_contain_text("15 drawings of your last visit")
+    second.get_by_role("button", name="Delete drawing 1 of circle").click()
+    expect(second.locator(".tlx-note")).to_have_text("")  # it went on from what was kept
+    tab.press("Delete drawing 1 of cross")
+    expect(tab.page.locator(".tlx-note")).to_contain_text("These drawings are also open elsewhere in this browser")
+    tab.press("Delete drawing 1 of cross")
+    expect(tab.page.locator(".tlx-note")).to_contain_text("Export what you want to see again")
+    second.close()
+
+
+@pytest.mark.parametrize(("typed", "found"), [("1.5", "1.5"), ("-1", "-1"), ("", "nothing"), ("1000", "1000")])
+def test_a_field_without_a_seed_trains_nothing_and_says_so(tab, typed, found):
+    tab.examples()
+    tab.page.get_by_label("seed").fill(typed)
+    tab.train(until=f"A seed is a whole number from 0 to 999; the field holds {found}. Change it, then press Train.")
+    assert tab.page.workers == []
+    tab.page.get_by_label("seed").fill("7")
+    tab.page.get_by_label("seed").blur()
+    assert "seed=7)" in tab.page.locator(".tlx pre").text_content()
 
 
 # --- Export and import -----------------------------------------------------------------------------------------------

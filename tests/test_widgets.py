@@ -4,8 +4,10 @@ import gzip
 import itertools
 import json
 import threading
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tl_helpers import data, experiments, measures, widgets
@@ -151,6 +153,11 @@ def test_the_code_does_the_run_again(shown, method, states):
     [
         ({"pair": "middle"}, "Pairs are far, near"),
         ({"labels": 3}, "labels per class 2, 5, 10, 50"),
+        ({"labels": "5"}, "labels is '5'; expected a whole number"),
+        ({"labels": np.array([5, 10])}, r"labels is \[5, 10\]; expected a whole number"),
+        ({"labels": 5.5}, "labels is 5.5"),
+        ({"method": None}, "method is None; expected a word"),
+        ({"pair": ["far"]}, r"pair is \['far'\]"),
         ({"states": "RFF"}, "There is no 'plain' with 'RFF'"),
         ({"pair": "near", "method": "logic rules", "states": "TTT"}, "There is no 'logic rules'"),
     ],
@@ -168,6 +175,24 @@ def test_a_choice_can_be_set_and_a_wrong_one_leaves_the_old(widget):
     assert "states='FFF'" in repr(widget)
 
 
+@pytest.mark.parametrize("labels", [np.int64(50), np.uint8(50), 50.0, pd.Index([50])[0], np.array(50), Decimal(50)])
+def test_labels_are_any_whole_number(shown, labels):
+    widget = widgets.Explorer(labels=labels, shown=shown)
+    widget.choice = widget.choice | {"method": np.str_("LP-FT"), "states": "TTT", "labels": labels}
+    assert json.loads(json.dumps(widget.choice)) == {"pair": "far", "labels": 50, "method": "LP-FT", "states": "TTT"}
+    assert widget.html()
+    with pytest.raises(widgets.WidgetError, match="A choice has pair, labels, method, states"):
+        widget.choice = {"labels": labels}
+
+
+def test_the_rate_of_the_records_is_the_best_of_those_tried(shown):
+    """One meaning of *chosen*: the recorded rate is the one that its table of trials marks."""
+    for key, run in shown["runs"].items():
+        marked = [score for rate, setting, score in run["tried"] if (rate, setting) == (run["rate"], run["setting"])]
+        assert marked == [max(score for _, _, score in run["tried"])]
+        assert run["triedAt"] in (int(key.split("|")[1]), 10)
+
+
 def test_the_page_holds_all_that_it_shows_and_is_small(shown):
     page = widgets.Explorer(shown=explorer.payload()).html()
     assert len(gzip.compress(page.encode())) < LIMIT
@@ -180,10 +205,6 @@ def test_nothing_in_the_data_ends_the_program(shown):
     page = widgets.Explorer(shown=hostile).html()
     assert "</script><b>" not in page
     assert json.loads('"\\u003c/script>\\u003cb>"') == "</script><b>"
-
-
-def test_two_explorers_have_names_of_their_own(shown):
-    assert widgets.Explorer(shown=shown).name != widgets.Explorer(shown=shown).name
 
 
 def test_no_training_without_a_click(widget):
@@ -230,7 +251,71 @@ def test_a_click_trains_the_choice_with_its_seed_and_rate(widget, rehearsal):
     assert (run.seed, run.learning_rate, run.layers_copied, run.layers_frozen) == (7, 0.01, 2, 2)
     assert widget.live["status"] == "done"
     assert widget.live["test"] == 0.75
-    assert "75.0 % of the test images" in widget.live["message"]
+    assert widget.live["message"].startswith("Seed 7, learning rate 0.01: 75.0 % of the test images")
+    assert (widget.live["seed"], widget.live["rate"]) == (7, 0.01)
+    assert "learning_rate=0.01, steps=200, batch_size=32, seed=7" in widget.live["code"]
+
+
+def test_every_message_of_the_page_is_answered(widget, rehearsal, monkeypatch):
+    """The page takes silence for a kernel that was restarted, so an order that is refused is answered too."""
+    told = []
+    monkeypatch.setattr(widget, "send", lambda message: told.append(message["heard"]))
+    rehearsal.go_on.set()
+    send(widget, do="answer")
+    send(widget, do="train", seed=0, rate=None, **widget.choice)
+    send(widget, do="train", seed=0, rate=None, **widget.choice)
+    send(widget, do="stop")
+    widget._thread.join(20)
+    assert told == ["answer", "train", "train", "stop"]
+
+
+def test_after_a_stop_the_next_training_is_the_one_that_is_told(widget, rehearsal):
+    send(widget, do="train", seed=0, rate=0.01, **widget.choice)
+    assert rehearsal.begun.wait(20)
+    send(widget, do="stop")
+    rehearsal.go_on.set()
+    widget._thread.join(20)
+    send(widget, do="train", seed=5, rate=0.003, **widget.choice)
+    widget._thread.join(20)
+    assert (widget.live["status"], widget.live["seed"], widget.live["rate"]) == ("done", 5, 0.003)
+
+
+@pytest.mark.parametrize(
+    ("seed", "rate", "found"),
+    [
+        (np.int64(3), np.float32(0.01), (3, 0.01)),
+        (np.uint8(3), Decimal("0.01"), (3, 0.01)),
+        (pd.Series([3])[0], np.array(0.01), (3, 0.01)),
+        (0, 1, (0, 1.0)),
+    ],
+)
+def test_seed_and_rate_are_any_number(widget, seed, rate, found):
+    run = widgets.run_of(widget.choice, seed, rate)
+    assert (run.seed, run.learning_rate) == found
+    assert [type(each) for each in (run.seed, run.learning_rate)] == [int, float]
+
+
+@pytest.mark.parametrize(
+    ("seed", "rate", "message"),
+    [
+        (1.5, None, "whole number from 0 to 2,147,483,647; found 1.5"),
+        (np.int64(-1), None, "found -1"),
+        (True, None, "found True"),
+        ("0", None, "found '0'"),
+        (2**31, None, "found 2147483648"),
+        (0, 0, "above 0; found 0"),
+        (0, -0.1, "above 0; found -0.1"),
+        (0, "fast", "above 0; found 'fast'"),
+        (0, float("nan"), "A number in rate is nan"),
+    ],
+)
+def test_what_is_no_seed_or_rate_is_refused(widget, seed, rate, message):
+    with pytest.raises(widgets.WidgetError, match=message):
+        widgets.run_of(widget.choice, seed, rate)
+
+
+def test_without_a_rate_the_recorded_one_is_taken(widget, shown):
+    assert widgets.run_of(widget.choice).learning_rate == shown["runs"][f"far|5|{number('plain', 'FFR')}"]["rate"]
 
 
 def test_a_second_click_does_not_train_a_second_time(widget, rehearsal):
@@ -317,6 +402,106 @@ def test_a_frame_that_does_not_fit_is_refused(frame, start, message):
         widgets.Movable("Ramp", frame, {"a": [1, 2]}, **RAMP, start=start)
 
 
+def column(values):
+    return pd.Series(values, index=[f"row {i}" for i in range(len(values))])
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.arange(3), [0, 1, 2]),
+        (np.linspace(0, 1, 3, dtype="float32"), [0, 0.5, 1]),
+        (np.array([0.1, 0.2], "float32"), [0.1, 0.2]),
+        (column([1, 2]), [1, 2]),
+        (pd.Index(["a", "b"]), ["a", "b"]),
+        (range(2), [0, 1]),
+        ((2**i for i in range(3)), [1, 2, 4]),
+        ((Decimal("0.5"), Decimal("1.5")), [0.5, 1.5]),
+        (np.array(["a", "b"]), ["a", "b"]),
+        ([np.True_, np.False_], [True, False]),
+        (np.array([2, 3], object), [2, 3]),
+        ({"a": 1, "b": 2}.keys(), ["a", "b"]),
+    ],
+)
+def test_controls_are_any_sequence(values, told):
+    """Reported: np.arange, "int64 is not JSON serializable"."""
+    seen = []
+    figure = widgets.Movable("Ramp", lambda a: seen.append(a) or ([[0, 1, 2]], "Flat."), {"a": values}, **RAMP)
+    (control,) = json.loads(json.dumps(figure.content, allow_nan=False))["controls"]
+    assert control["values"] == told
+    assert len(seen) == len(told)
+    assert figure.html()
+
+
+def test_a_frame_is_given_the_value_that_was_passed():
+    table = {value: [[0, 0, float(value)]] for value in np.array([0.1, 0.2], "float32")}
+    figure = widgets.Movable("Ramp", lambda a: (table[a], "Found."), {"a": table}, **RAMP, start={"a": np.float64(0.2)})
+    assert figure.content["controls"][0]["start"] == 1
+    assert figure.content["frames"]["1"]["values"] == [[0, 0, 0.2]]
+
+
+@pytest.mark.parametrize(
+    ("axis", "told"),
+    [
+        ({"x": np.arange(3)}, [0, 1, 2]),
+        ({"x": column([0, 1, 4]), "limits": np.array([-4, 4])}, [0, 1, 4]),
+        ({"x": (i / 2 for i in range(3)), "limits": (np.float32(-4), Decimal(4))}, [0, 0.5, 1]),
+        ({"x": pd.Index(["a", "b", "c"]), "kind": "bars", "series": np.array(["line"])}, ["a", "b", "c"]),
+        ({"x": np.arange(3), "series": pd.Index([1]), "kind": "bars"}, [0, 1, 2]),
+    ],
+)
+def test_axes_are_any_sequence(axis, told):
+    figure = widgets.Movable("Ramp", lambda a: (np.zeros((1, 3), "int8"), "Flat."), {"a": [1]}, **(RAMP | axis))
+    assert json.loads(json.dumps(figure.content, allow_nan=False))["x"] == told
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.ones((1, 3)), pd.DataFrame([[1, 1, 1]]), [column([1, 1, 1])], [(Decimal(1), 1, np.int8(1))], [[True] * 3]],
+)
+def test_a_frame_is_any_table_of_numbers(values):
+    figure = widgets.Movable("Ramp", lambda a: (values, "Flat."), {"a": [1]}, **RAMP)
+    assert figure.content["frames"]["0"]["values"] == [[1, 1, 1]]
+
+
+FLAT = ([[1, 2, 3]], "Flat.")
+
+
+@pytest.mark.parametrize(
+    ("passed", "message"),
+    [
+        ({"controls": {"a": [0.1, float("nan")]}}, "A number in the control 'a' is nan"),
+        ({"controls": {"a": [1, np.inf]}}, "is inf"),
+        ({"controls": {"a": [1, "two"]}}, "all numbers or all words"),
+        ({"controls": {"a": []}}, "expected at least one"),
+        ({"controls": {"a": 3}}, "the control 'a' is 3; expected a sequence"),
+        ({"controls": {"a": "abc"}}, "expected a sequence"),
+        ({"controls": {"a": pd.to_datetime(["2020-01-01"])}}, "of type Timestamp"),
+        ({"controls": {"a": [None]}}, "all numbers or all words"),
+        ({"controls": {"a": [pd.NA]}}, "of type NAType"),
+        ({"controls": {"a": [1j]}}, "of type complex"),
+        ({"controls": {"a": np.eye(2)}}, "all numbers or all words"),
+        ({"controls": {"a": np.ma.array([1, 2], mask=[0, 1])}}, "holds masked"),
+        ({"x": [0, 2, 1]}, "at least two numbers that rise"),
+        ({"x": ["a", "b", "c"]}, "Names go with bars"),
+        ({"limits": (1, 1)}, "the lower one first"),
+        ({"limits": (0, float("nan"))}, "A number in limits is nan"),
+        ({"kind": "dots"}, "expected 'lines' or 'bars'"),
+        ({"series": list("abcde")}, "at most 4"),
+        ({"start": {"b": 1}}, "start names 'b', and the controls are 'a'"),
+        ({"start": {"a": "one"}}, "a cannot start at 'one'; its values are 1, 2"),
+        ({"frame": lambda a: [[1, 2, 3]]}, r"expected \(values, sentence\)"),
+        ({"frame": lambda a: ([[1, 2], [3]], "")}, "no table of numbers"),
+        ({"frame": lambda a: ([["one", 2, 3]], "")}, "no table of numbers"),
+        ({"frame": lambda a: (np.ma.array([[1, 2, 3]], mask=[[0, 1, 0]]), "")}, "not finite"),
+    ],
+)
+def test_what_a_figure_cannot_show_is_refused_in_a_sentence(passed, message):
+    told = {"frame": lambda a: FLAT, "controls": {"a": [1, 2]}} | RAMP | passed
+    with pytest.raises(widgets.WidgetError, match=message):
+        widgets.Movable("Ramp", told.pop("frame"), told.pop("controls"), **told)
+
+
 def test_every_chapter_ends_with_its_questions(root):
     known = widgets.quizzes()
     chapters = {path.stem: path.read_text(encoding="utf-8") for path in (root / "chapters").glob("*.ipynb")}
@@ -340,5 +525,6 @@ def test_the_right_answer_has_no_place_of_its_own():
 
 
 def test_a_quiz_about_an_unknown_chapter_is_refused():
-    with pytest.raises(widgets.WidgetError, match="no questions about 'nowhere'"):
-        widgets.Quiz("nowhere")
+    for name in ("nowhere", 3, ["01_background"], np.arange(2)):
+        with pytest.raises(widgets.WidgetError, match="There are no questions about"):
+            widgets.Quiz(name)

@@ -153,7 +153,7 @@ class Draw(Page):
     Raises
     ------
     DrawingError
-        If `start` has more classes than the page, or images of another size.
+        If `start` is no data set, has more classes than the page, or images of another size.
 
     Notes
     -----
@@ -167,6 +167,11 @@ class Draw(Page):
 
     def __init__(self, start=None):
         start = examples() if start is None else start
+        if not isinstance(start, data.Dataset):
+            raise DrawingError(
+                f"The page starts from a data set, and this is of type {type(start).__name__}. `data.from_arrays` "
+                "makes one of images and labels."
+            )
         if len(start.class_names) > MOST_CLASSES:
             raise DrawingError(
                 f"The page has 2 to {MOST_CLASSES} classes, {start.name!r} has {len(start.class_names)}. "

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from tensorflow.python.eager import context
 from tqdm import tqdm
 
 from tl_helpers import graph
@@ -219,6 +220,7 @@ def fit(
             reached.append(done)
             if watch and watch(History(tuple(reached), tuple(losses), tuple(scores), seconds)):
                 break
+    context.context().clear_kernel_cache()  # TensorFlow keeps half a megabyte for each compiled loop that is gone
     return History(tuple(reached), tuple(losses), tuple(scores), seconds)
 
 

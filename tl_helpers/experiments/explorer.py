@@ -24,6 +24,7 @@ TITLES = {"far": "far: CIFAR-10 â†’ MNIST", "near": "near: CIFAR-10 classes A â†
 LAYERS = ("conv1", "conv2", "conv3")
 PLAIN, PROBE = "plain", "feature extraction"
 CLASSES = {"far": 10, "near": 5}
+TESTED = {"far": 10_000, "near": 5_000}  # images of the test sets that the records were measured on
 TILE, ACROSS = 32, 10  # pixels of a test image, images in a row of the picture
 HOUSES = ("sweep", "explorer", "reference")  # experiments that hold the runs, the first that does counts
 
@@ -163,9 +164,10 @@ def payload(table=None, pictures=True):
     dict
         JSON-able. ``pairs`` to ``settings`` say what can be chosen; ``runs`` maps ``"pair|labels|number of setting"``
         to what was recorded: ``test`` (accuracy, one a seed), ``steps``, ``mean`` and ``half`` (validation accuracy and
-        half its 95 % interval at each point), ``rate``, ``tried`` (learning rate, settings, and mean validation
-        accuracy on the development seeds), ``parameters``, ``seconds`` (median), ``code`` (the call that does it
-        again), ``answers``. ``quantile`` is Student's for as many seeds, to make intervals of paired differences.
+        half its 95 % interval at each point), ``rate`` and ``setting`` (as chosen), ``tried`` (learning rate, settings,
+        and mean validation accuracy on the development seeds), ``triedAt`` (labels per class there), ``parameters``,
+        ``seconds`` (median), ``code`` (the call that does it again), ``answers``. ``quantile`` is Student's for as many
+        seeds, to make intervals of paired differences.
 
     Notes
     -----
@@ -226,7 +228,9 @@ def _shown(table, rows, kept):
         "mean": [round(float(value), 3) for value in scores.mean(axis=0)],
         "half": [round(float(value), 3) for value in half],
         "rate": float(row.learning_rate),
+        "setting": _told(row.settings),
         "tried": _tried(table, row),
+        "triedAt": _tried_at(row)[1],
         "parameters": int(row.trainable_parameters),
         "seconds": round(float(rows.seconds.median()), 2),
         "code": code(run),
@@ -236,12 +240,17 @@ def _shown(table, rows, kept):
 
 def _tried(table, row):
     """List what was tried on development seeds for an arm: (rate, settings, mean validation accuracy)."""
-    swept = row.experiment in ("sweep", "explorer") and row.method == "parameter transfer"
-    name, labels = ("sweep choice", SWEPT_AT) if swept else ("choice", tuned_at(int(row.labels_per_class)))
+    name, labels = _tried_at(row)
     found = table[(table.experiment == name) & (table.arm == row.arm) & (table.labels_per_class == labels)]
     found = found[(found.source == row.source) & (found.target == row.target) & found.seed.isin(TRIED_ON)]
     means = found.groupby(["learning_rate", "settings"]).validation_accuracy.mean()
     return [[rate, _told(settings), round(float(mean), 3)] for (rate, settings), mean in means.items()]
+
+
+def _tried_at(row):
+    """Return the experiment that chose an arm's rate, and its labels per class."""
+    swept = row.experiment in ("sweep", "explorer") and row.method == "parameter transfer"
+    return ("sweep choice", SWEPT_AT) if swept else ("choice", tuned_at(int(row.labels_per_class)))
 
 
 def _told(settings):
@@ -407,7 +416,8 @@ def _pair(name, network, pictures):
     source, target = PAIRS[name]
     classes, features = CLASSES[name], int(np.prod(network.get_layer(LAYERS[-1]).output.shape[1:]))
     card = {"name": name, "title": TITLES[name], "source": source, "target": target}
-    return card | {"classes": classes, "head": (features + 1) * classes} | (_gallery(target) if pictures else {})
+    card |= {"classes": classes, "tested": TESTED[name], "head": (features + 1) * classes}
+    return card | (_gallery(target) if pictures else {})
 
 
 def _gallery(target):

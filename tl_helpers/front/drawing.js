@@ -195,7 +195,7 @@ function textOf(image) {
 // Classes with their drawings. No state is changed in place, so undoing is going back to an earlier one.
 class Drawings {
   constructor(changed) {
-    Object.assign(this, { changed, past: [], count: 0, kept: true });
+    Object.assign(this, { changed, past: [], count: 0, kept: true, told: null, alone: true });
     this.classes = this.restored() ?? ["first", "second"].map((name) => this.fresh(name));
   }
 
@@ -230,19 +230,29 @@ class Drawings {
   }
 
   save() {
-    const told = this.classes.map(({ name, images }) => ({ name, images: images.map(textOf) }));
+    const told = JSON.stringify(this.classes.map(({ name, images }) => ({ name, images: images.map(textOf) })));
     try {
-      localStorage.setItem(STORE, JSON.stringify(told));
-      this.kept = true;
+      this.alone = this.alone && localStorage.getItem(STORE) === this.told; // or another view has kept its own
+      localStorage.setItem(STORE, told);
+      [this.kept, this.told] = [true, told];
     } catch {
       this.kept = false; // private window, or full
     }
   }
 
+  forget() {
+    try {
+      localStorage.removeItem(STORE);
+      this.told = null;
+    } catch {
+      // nothing is kept there
+    }
+  }
+
   restored() {
     try {
-      const told = JSON.parse(localStorage.getItem(STORE));
-      const found = told.slice(0, MOST_CLASSES).map(({ name, images }) => this.fresh(String(name), images.map(toBytes)));
+      this.told = localStorage.getItem(STORE);
+      const found = JSON.parse(this.told).slice(0, MOST_CLASSES).map(({ name, images }) => this.fresh(String(name), images.map(toBytes)));
       const whole = found.every(({ images }) => images.every((image) => image.length === PIXELS));
       return whole && found.length >= LEAST_CLASSES ? found : null;
     } catch {
@@ -524,8 +534,8 @@ class Draw {
     Object.assign(this, { content: model.get("content"), engine: model.get("engine"), cards: new Map(), worker: null, session: null, training: false, naming: false, waiting: false });
     this.drawings = new Drawings(() => this.update());
     this.examples = this.unpackedExamples();
-    this.root = make("section", { class: "tlx tlx-draw", id: model.get("name"), "aria-label": "Draw it, transfer it" }, ...this.first(), ...this.second(), ...this.third(), ...this.fourth());
-    this.root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the keys
+    this.root = make("section", { class: "tlx tlx-draw", "aria-label": "Draw it, transfer it" }, ...this.first(), ...this.second(), ...this.third(), ...this.fourth());
+    keepKeys(this.root);
     this.root.addEventListener("change", () => (this.code.textContent = this.python()));
     dropped(this.root, () => this.say("Drop images on one of the classes, or on the pad to try."));
     el.replaceChildren(this.root);
@@ -554,9 +564,10 @@ class Draw {
     this.another = button("Another class", () => this.addClass());
     this.back = button("Undo", () => this.drawings.undo());
     this.status = make("p", { class: "tlx-status", role: "status", "aria-live": "polite" });
+    this.memory = make("p", { class: "tlx-note", "aria-live": "polite" });
     const files = picker("Import …", { accept: ".npz" }, ([file]) => this.take(file));
     const row = [this.another, button("Use the examples", () => this.useExamples()), this.back, button("Export", () => this.give()), ...files, button("Clear all", () => this.clear())];
-    return [make("p", { class: "tlx-sentence" }, "1. Draw a few of each"), this.grid, make("div", { class: "tlx-actions" }, ...row), this.status];
+    return [make("p", { class: "tlx-sentence" }, "1. Draw a few of each"), this.grid, make("div", { class: "tlx-actions" }, ...row), this.status, this.memory];
   }
 
   update() {
@@ -570,7 +581,9 @@ class Draw {
     this.another.disabled = classes.length >= MOST_CLASSES;
     this.back.disabled = !past.length;
     this.code.textContent = this.python();
-    if (!this.drawings.kept) this.say("This browser keeps nothing for this page. Export your drawings if you want to see them again.");
+    const { kept, alone } = this.drawings;
+    if (!kept) this.memory.textContent = "This browser keeps nothing for this page. Export your drawings if you want to see them again.";
+    else this.memory.textContent = alone ? "" : "These drawings are also open elsewhere in this browser, which keeps one set for the next visit: that of the place changed last. Export what you want to see again.";
   }
 
   addClass() {
@@ -594,11 +607,7 @@ class Draw {
 
   clear() {
     this.drawings.to(["first", "second"].map((name) => this.drawings.fresh(name)));
-    try {
-      localStorage.removeItem(STORE);
-    } catch {
-      // nothing is kept there
-    }
+    this.drawings.forget();
     this.say("All drawings are gone, here and in this browser's memory. Undo brings them back.");
   }
 
@@ -676,7 +685,7 @@ class Draw {
     });
     this.held = select(Object.entries(HELD), "third");
     this.steps = select([30, 60, 120, 240].map((each) => [each, each]), 60);
-    this.seed = make("input", { type: "number", min: 0, max: 999, value: 0 });
+    this.seed = make("input", { type: "number", min: 0, max: 999, step: 1, value: 0 });
     this.go = make("button", { type: "button", class: "tlx-train", onclick: () => this.train() }, "Train");
     this.halt = make("button", { type: "button", disabled: true, onclick: () => this.worker?.postMessage({ do: "stop" }) }, "Stop");
     this.bar = make("progress", { max: 1, value: 0, "aria-label": "Training" });
@@ -690,7 +699,8 @@ class Draw {
   chosenArms() {
     return this.arms
       .filter(({ wanted }) => wanted.checked)
-      .map(({ name, number, random, standardise, rate, frozen, frozenBy }) => ({ name, number, random, standardise, rate: Number(rate.value), frozen: Number(frozenBy?.value ?? frozen) }));
+      .map(({ name, number, random, standardise, rate, frozen, frozenBy }) => ({ name, number, random, standardise, rate: Number(rate.value), frozen: Number(frozenBy?.value ?? frozen) }))
+      .map((arm) => (arm.name === "fine-tuned" && arm.frozen === CONVOLUTIONS.length ? { ...arm, name: "copied, frozen" } : arm)); // nothing is tuned then
   }
 
   tell(words, status = "") {
@@ -702,11 +712,11 @@ class Draw {
     const arms = this.chosenArms();
     const problem = this.drawings.problem() || (arms.length ? "" : "No network is chosen. Tick at least one.");
     if (problem) return this.tell(problem, "error");
+    const seed = seedIn(this.seed);
+    if (seed === null) return this.tell(noSeed(this.seed), "error");
     const { classes } = this.drawings;
     const images = classes.flatMap((each) => each.images);
     const labels = classes.flatMap((each, k) => each.images.map(() => k));
-    const seed = Math.min(999, Math.max(0, Math.round(Number(this.seed.value)) || 0));
-    this.seed.value = seed;
     const parts = partsOf(labels, this.held.value, seed);
     const order = { do: "train", arms, labels, parts, seed, classes: classes.length, steps: Number(this.steps.value), batch: BATCH, points: POINTS };
     this.session = new Session(order, classes.map(({ name }) => name));
@@ -852,6 +862,8 @@ class Draw {
 
   python() {
     const least = Math.min(...this.drawings.classes.map(({ images }) => images.length));
+    const seed = seedIn(this.seed);
+    if (seed === null) return "# The seed is no whole number from 0 to 999.";
     if (least < 3) return "# data.from_arrays asks for 3 drawings of each class: one to train, one to validate, one to test.";
     const each = Math.floor((least - Math.floor(least / 3)) / 2);
     const [frozen, tuned, scratch, random] = this.arms.map(({ rate }) => `learning_rate=${rate.value}, steps=${this.steps.value}`);
@@ -861,7 +873,7 @@ from tl_helpers import data, models, transfer
 
 file = np.load("drawings.npz")
 drawings = data.from_arrays(file["images"], file["labels"], class_names=file["class_names"], name="my drawings")
-split = data.few_shot(drawings, per_class=${each}, seed=${this.seed.value})
+split = data.few_shot(drawings, per_class=${each}, seed=${seed})
 source = models.pretrained()
 arms = {
     "source features": transfer.feature_extraction(source, split, ${frozen}),

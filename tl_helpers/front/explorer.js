@@ -16,6 +16,10 @@ const INK = {
   random: { colour: "var(--tlx-random)", dash: "9 3 2 3", name: "random, frozen" },
   live: { colour: "var(--tlx-text)", dash: "", name: "live" },
 };
+const RATES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2];
+const PATIENCE = 5; // seconds that the kernel has to answer
+const SILENT = `The kernel has not answered for ${PATIENCE} seconds. If it was restarted, run this cell again. If another cell is running, wait until it ends.`;
+const GONE = "The kernel that this explorer trained in is gone: it was restarted or stopped. To train, run this cell again. What is drawn here was computed before.";
 
 // --- Numbers --------------------------------------------------------------------------------------------------------
 
@@ -50,6 +54,12 @@ export function cascade(states, index, state) {
       return state === "T" && old === "F" ? "T" : old;
     })
     .join("");
+}
+
+// The states that a click leads to, of those that a method goes with; null where it goes with none of that kind.
+export function reached(states, index, state, allowed) {
+  const wanted = cascade(states, index, state);
+  return allowed.includes(wanted) ? wanted : (allowed.find((each) => each[index] === state) ?? null);
 }
 
 // "conv1–conv2 copied, frozen; conv3 random, trained"
@@ -87,6 +97,10 @@ class Records {
     return [...new Set(this.settings.filter((each) => each.pairs.includes(pair)).map((each) => each.method))];
   }
 
+  allMethods() {
+    return [...new Set(this.settings.map((each) => each.method))];
+  }
+
   statesOf(method) {
     return this.settings.filter((each) => each.method === method).map((each) => each.states);
   }
@@ -94,6 +108,10 @@ class Records {
   describe(choice) {
     const method = choice.method === "plain" ? "" : `${choice.method}, `;
     return `${method}${told(choice.states, this.layers)}`;
+  }
+
+  whole(choice) {
+    return `${this.pair[choice.pair].title}, ${choice.labels} labels per class, ${this.describe(choice)}`;
   }
 
   isChoice(choice) {
@@ -125,7 +143,8 @@ const write = ({ pair, labels, method, states }) => [pair, labels, encodeURIComp
 function read(text, records) {
   const [pair, labels, method, states] = text.split(".");
   if (states === undefined) return null;
-  const choice = { pair, labels: Number(labels), method: decodeURIComponent(method), states };
+  const known = records.allMethods().find((each) => encodeURIComponent(each) === method || each === method);
+  const choice = { pair, labels: Number(labels), method: known, states };
   return records.isChoice(choice) ? choice : null;
 }
 
@@ -181,7 +200,7 @@ function curves(series) {
 
 function dots(series, quantile) {
   const high = 30 * series.length + 44;
-  const box = { left: 104, right: WIDE - 12, bottom: high - 36 };
+  const box = { left: 104, right: WIDE - 16, bottom: high - 36 };
   const svg = draw("svg", { viewBox: `0 0 ${WIDE} ${high}`, role: "img", class: "tlx-dots" });
   const found = series.map(({ run }) => (run.test.length > 1 ? interval(run.test, quantile) : { mean: run.test[0], half: 0 }));
   const [low, top] = range(series.flatMap(({ run }, i) => [...run.test, found[i].mean - found[i].half, found[i].mean + found[i].half]));
@@ -214,6 +233,7 @@ class Explorer {
     this.pinned = null;
     this.hasKernel = model.get("live") !== null;
     this.note = "";
+    Object.assign(this, { asked: null, lost: "", refusal: "", wanted: "", told: "", coded: "" });
     this.build(el);
     if (this.hasKernel) this.listen();
     else this.follow();
@@ -233,10 +253,9 @@ class Explorer {
     this.selects = { pairSelect, labelsSelect };
     this.layers = records.layers.map((layer, index) => this.buildLayer(layer, index));
     this.head = make("button", { type: "button", class: "tlx-box", "data-state": "R", onclick: () => this.say("The head is always new: its outputs are the classes of the target, which the source does not know. It starts at zero and is trained.") });
-    this.parts = Object.fromEntries(["note", "sentence", "figures", "facts", "compare", "live"].map((n) => [n, make("div", { class: `tlx-${n}` })]));
+    this.parts = Object.fromEntries(["note", "sentence", "figures", "facts", "compare", "live", "why", "code"].map((n) => [n, make("div", { class: `tlx-${n}` })]));
     for (const name of ["note", "sentence"]) this.parts[name].setAttribute("aria-live", "polite");
     const action = (text, act) => make("button", { type: "button", onclick: act }, text);
-    this.code = make("pre", { tabindex: 0, "aria-label": "Python code" });
     this.tried = make("div", {});
     const root = make(
       "section",
@@ -246,6 +265,7 @@ class Explorer {
         ...this.layers.map(({ column }) => column),
         make("div", { class: "tlx-layer" }, this.head, make("span", { class: "tlx-fixed" }, "always new")),
       ),
+      this.parts.why,
       this.parts.note,
       this.parts.sentence,
       this.parts.figures,
@@ -253,34 +273,43 @@ class Explorer {
       make("div", { class: "tlx-actions" },
         action("Pin as A", () => this.pin()),
         (this.unpin = action("Remove A", () => { this.pinned = null; this.go(this.choice, "A is removed."); })),
-        action("Reset", () => { this.pinned = null; this.go(this.first, "Back to the beginning."); }),
-        action("Copy code", () => this.copy(this.code.textContent, "The code")),
+        action("Reset", () => { [this.pinned, this.wanted] = [null, ""]; this.go(this.first, "Back to the beginning."); }),
+        action("Copy code", () => this.copyCode()),
         this.hasKernel ? null : action("Copy link", () => this.copy(location.href, "The link")),
       ),
       this.parts.compare,
       this.hasKernel ? this.buildLive() : null,
-      make("details", {}, make("summary", {}, "Python that does this run again"), this.code),
+      make("details", {}, make("summary", {}, "Python that does this run again"), this.parts.code),
       make("details", {}, make("summary", {}, "How the learning rate was chosen"), this.tried),
     );
-    root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the arrow keys
+    keepKeys(root);
     el.replaceChildren(root);
   }
 
   buildLayer(layer, index) {
     const take = (state) => this.takeLayer(index, state);
-    const next = () => take("FTRZ"[("FTRZ".indexOf(this.choice.states[index]) + 1) % 4]);
+    const next = () => {
+      const at = "FTRZ".indexOf(this.choice.states[index]);
+      const state = [1, 2, 3].map((step) => "FTRZ"[(at + step) % 4]).find((each) => this.reached(index, each));
+      if (state) take(state);
+      else this.say(this.whyFixed());
+    };
     const box = make("button", { type: "button", class: "tlx-box", onclick: next });
-    const select = make("select", { "aria-label": `State of ${layer.name}`, onchange: () => take(select.value) },
-      ...Object.entries(WORDS).map(([state, words]) => make("option", { value: state }, words)));
+    const select = make("select", { "aria-label": `State of ${layer.name}`, onchange: () => take(select.value) });
     return { column: make("div", { class: "tlx-layer" }, box, select), box, select };
   }
 
   buildLive() {
-    const seed = make("input", { type: "number", min: 0, max: 9999, step: 1, value: 0 });
-    this.rate = make("select", {});
-    const start = () => this.model.send({ do: "train", ...this.choice, seed: Number(seed.value), rate: Number(this.rate.value) });
+    const seed = make("input", { type: "number", min: 0, max: 2 ** 31 - 1, step: 1, value: 0, oninput: () => { this.refusal = ""; this.update(); } });
+    this.rate = make("select", { onchange: () => { this.wanted = this.rate.value; } });
+    const start = () => {
+      const found = seedIn(seed);
+      this.refusal = found === null ? noSeed(seed) : "";
+      if (found === null) return this.update();
+      this.ask({ do: "train", ...this.choice, seed: found, rate: this.wanted === "" ? null : Number(this.wanted) });
+    };
     this.train = make("button", { type: "button", class: "tlx-train", onclick: start }, "Train");
-    this.stop = make("button", { type: "button", onclick: () => this.model.send({ do: "stop" }) }, "Stop");
+    this.stop = make("button", { type: "button", onclick: () => this.ask({ do: "stop" }) }, "Stop");
     this.bar = make("progress", { max: 1, value: 0, "aria-label": "Training progress" });
     this.status = make("p", { class: "tlx-status", "aria-live": "polite" });
     this.parts.live.append(
@@ -291,7 +320,9 @@ class Explorer {
   }
 
   listen() {
-    this.model.on("change:live", () => this.update());
+    this.model.on("change:live", () => this.settle());
+    this.model.on("msg:custom", (message) => { if (message.heard) this.settle(); });
+    this.model.on("comm_live_update", () => this.ask({ do: "answer" })); // the kernel restarts, or comes back
     this.model.on("change:choice", () => {
       const choice = this.model.get("choice");
       if (write(choice) !== write(this.choice)) {
@@ -301,6 +332,29 @@ class Explorer {
     });
   }
 
+  // Send a message; a kernel that was restarted knows nothing of this widget, and says nothing.
+  ask(message) {
+    clearTimeout(this.asked);
+    this.asked = setTimeout(() => this.settle(SILENT), 1000 * PATIENCE);
+    this.reach(() => this.model.send(message));
+    this.update();
+  }
+
+  // JupyterLab refuses to send once it knows that the kernel was restarted or stopped.
+  reach(send) {
+    try {
+      send();
+    } catch {
+      this.settle(GONE);
+    }
+  }
+
+  settle(lost = "") {
+    clearTimeout(this.asked);
+    [this.asked, this.lost] = [null, lost];
+    this.update();
+  }
+
   // --- Choosing ---
 
   go(choice, note = "") {
@@ -308,7 +362,7 @@ class Explorer {
     this.note = note;
     this.update();
     this.model.set("choice", { ...choice });
-    this.model.save_changes();
+    this.reach(() => this.model.save_changes());
     if (this.hasKernel) return;
     const pin = this.pinned ? `,${write(this.pinned)}` : "";
     const all = { ...fragments(), [this.name]: write(choice) + pin };
@@ -347,22 +401,34 @@ class Explorer {
   takeLayer(index, state) {
     const { states, method } = this.choice;
     const { layers } = this.records;
-    const wanted = cascade(states, index, state);
-    const allowed = this.records.statesOf(method);
-    if (!allowed.includes(wanted)) {
-      const forms = allowed.map((each) => told(each, layers)).join(", or ");
-      this.update();
-      return this.say(`With ${method} there is only: ${forms}. Choose the method "plain" to move single layers.`);
-    }
+    const wanted = this.reached(index, state);
     const moved = layers.filter((_, i) => i !== index && wanted[i] !== states[i]).map(({ name }) => name);
+    if (method !== "plain") return this.go({ ...this.choice, states: wanted }, `${moved.join(" and ")} follow. ${this.whyFixed()}`);
     const rule = `${state === "F" || state === "Z" ? "Frozen" : "Copied"} layers are always the first ones: what a layer has learned fits the input that it learned it on.`;
     const note = moved.length ? `${moved.join(" and ")} ${moved.length > 1 ? "follow" : "follows"}. ${rule}` : "";
     this.go({ ...this.choice, states: wanted }, note);
   }
 
+  reached(index, state) {
+    return reached(this.choice.states, index, state, this.records.statesOf(this.choice.method));
+  }
+
+  // Why layers cannot take every state; nothing where they can.
+  whyFixed() {
+    const { method } = this.choice;
+    if (method === "plain") return "";
+    const forms = this.records.statesOf(method).map((each) => told(each, this.records.layers));
+    return `${method} goes with ${forms.join(", or with ")}. Choose the method “plain” to set single layers.`;
+  }
+
   pin() {
     this.pinned = { ...this.choice };
     this.go(this.choice, "Pinned as A. Now change something: what you choose is B.");
+  }
+
+  copyCode() {
+    const [{ of, which, code }] = this.codes();
+    this.copy(code, `The code of ${of}${which}`);
   }
 
   async copy(text, what) {
@@ -379,21 +445,44 @@ class Explorer {
   update() {
     const { records, choice } = this;
     const run = records.of(choice);
+    if (this.parts.note.textContent !== this.note) this.parts.note.textContent = this.note;
+    this.showFigures(this.series(run, this.drawn()));
+    this.showCode();
+    if (this.hasKernel) this.showLive(run, this.model.get("live"));
+    const told = JSON.stringify([choice, this.pinned]);
+    if (told === this.told) return; // a point of the live curve came; what is read out or open stays as it is
+    this.told = told;
     this.selects.pairSelect.value = choice.pair;
     this.selects.labelsSelect.value = choice.labels;
     const methods = records.methods(choice.pair);
-    this.methodSelect.replaceChildren(...methods.map((method) => make("option", { value: method }, method)));
-    this.methodSelect.value = choice.method;
+    const offered = records.allMethods().map((method) => ({ method, off: !methods.includes(method) }));
+    offer(this.methodSelect, offered.map(({ method, off }) => ({ value: method, words: off ? `${method} (for digits only)` : method, off })), choice.method);
     this.showLayers();
-    this.parts.note.textContent = this.note;
-    const live = this.hasKernel ? this.model.get("live") : {};
-    const here = live.choice && write(live.choice) === write(choice) ? live : null;
-    const series = this.series(run, here);
     this.showSentence(run);
-    this.showFigures(series);
     this.showFacts(run);
     this.showCompare(run);
-    if (this.hasKernel) this.showLive(run, live);
+  }
+
+  // The live run, if it is one of what is chosen and has points to draw.
+  drawn() {
+    const live = this.model.get("live");
+    return live?.steps.length && write(live.choice) === write(this.choice) ? live : null;
+  }
+
+  // The code of what is drawn, the live run first.
+  codes() {
+    const [run, live] = [this.records.of(this.choice), this.drawn()];
+    const found = [];
+    if (live) found.push({ of: "the run in this kernel", which: ` (seed ${live.seed}, learning rate ${live.rate})`, code: live.code });
+    if (run) found.push({ of: "the recorded run", which: ` (seed 0, learning rate ${run.rate})`, code: run.code });
+    return found.length ? found : [{ of: "this choice", which: "", code: "There is no record, and so no code that it came from." }];
+  }
+
+  showCode() {
+    const codes = this.codes();
+    if (JSON.stringify(codes) === this.coded) return;
+    this.coded = JSON.stringify(codes);
+    this.parts.code.replaceChildren(...codes.flatMap(({ of, which, code }) => [make("p", {}, `The code of ${of}${which}:`), make("pre", { tabindex: 0, "aria-label": `Python code of ${of}` }, code)]));
   }
 
   showLayers() {
@@ -401,8 +490,12 @@ class Explorer {
     this.layers.forEach(({ box, select }, i) => {
       const state = this.choice.states[i];
       fill(box, state, layers[i].name, layers[i].output, layers[i].parameters, WORDS[state]);
-      select.value = state;
+      const states = Object.entries(WORDS).map(([value, words]) => ({ value, words, off: !this.reached(i, value) }));
+      offer(select, states.map((each) => (each.off ? { ...each, words: `${each.words} (not with ${this.choice.method})` } : each)), state);
+      select.disabled = states.filter(({ off }) => !off).length === 1;
+      select.title = this.whyFixed();
     });
+    this.parts.why.textContent = this.whyFixed();
     const { head, classes } = pair[this.choice.pair];
     fill(this.head, "R", "head", String(classes), head, "new, trained");
   }
@@ -410,16 +503,17 @@ class Explorer {
   series(run, live) {
     const { records, choice, pinned } = this;
     const found = [];
-    if (run) found.push({ run, ink: { ...INK.now, name: pinned ? "B" : "this" } });
+    const add = (run, ink) => found.push({ run, ink: { ...ink, told: `${run.test.length} seeds, learning rate ${run.rate}` } });
+    if (run) add(run, { ...INK.now, name: pinned ? "B" : "this" });
     const a = pinned && records.of(pinned);
-    if (a && pinned.pair === choice.pair) found.push({ run: a, ink: INK.pinned });
+    if (a && pinned.pair === choice.pair) add(a, INK.pinned);
     for (const [states, ink] of [[SCRATCH, INK.scratch], [RANDOM, INK.random]]) {
       const base = records.plain(choice, states);
-      if (base) found.push({ run: base, ink });
+      if (base) add(base, ink);
     }
-    if (live?.steps?.length) {
+    if (live) {
       const point = { steps: live.steps, total: live.total, mean: live.accuracy, half: live.accuracy.map(() => 0) };
-      found.push({ run: { ...point, test: live.test === null ? [] : [live.test] }, ink: INK.live });
+      found.push({ run: { ...point, test: live.test === null ? [] : [live.test] }, ink: { ...INK.live, told: `seed ${live.seed}, learning rate ${live.rate}` } });
     }
     return found;
   }
@@ -431,14 +525,14 @@ class Explorer {
       const near = records.nearest(choice);
       const words = near ? `${near.labels} labels per class, ${records.describe(near)}` : "";
       node.replaceChildren(
-        `There is no record of ${records.describe(choice)} with ${choice.labels} labels per class, so nothing is shown for it. `,
+        `There is no record of ${records.describe(choice)} with ${choice.labels} labels per class, so nothing is shown for it${this.hasKernel ? ", and it cannot be trained here, since no learning rate was chosen for it" : ""}. `,
         ...(near ? [make("button", { type: "button", onclick: () => this.go(near) }, `Show the nearest: ${words}`)] : []),
       );
       return;
     }
     const { mean: centre, half } = interval(run.test, records.quantile);
     node.replaceChildren(
-      `With ${choice.labels} labels per class, ${records.describe(choice)}: ${points(centre)} ± ${percent(half)} of the test images right. `,
+      `With ${choice.labels} labels per class, ${records.describe(choice)}: ${points(centre)} ± ${percent(half)} of the ${records.pair[choice.pair].tested.toLocaleString("en")} test images right. `,
       this.against(run, choice),
     );
   }
@@ -462,27 +556,45 @@ class Explorer {
     const means = tested.map(({ run, ink }) => `${ink.name} ${percent(mean(run.test))}`).join(", ");
     const ends = series.map(({ run, ink }) => `${ink.name} ends at ${percent(run.mean.at(-1))}`).join(", ");
     this.parts.figures.replaceChildren(
-      figure(curves(series), "While it trains: validation accuracy", `Curves of validation accuracy: ${ends}.`),
-      figure(dots(tested, this.records.quantile), "In the end: mean, 95 % interval, seeds", `Test accuracy: ${means}.`),
+      figure(curves(series), `While it trains: accuracy on ${this.validated(this.choice.labels)} validation images${this.besides()}`, `Curves of validation accuracy: ${ends}.`),
+      figure(dots(tested, this.records.quantile), `In the end: accuracy on ${this.records.pair[this.choice.pair].tested.toLocaleString("en")} test images; mean, 95 % interval, seeds`, `Test accuracy: ${means}.`),
       make("p", { class: "tlx-legend" }, ...series.map(({ ink }) => legend(ink))),
     );
   }
 
+  besides() {
+    const { pinned, choice } = this;
+    return pinned?.pair === choice.pair && pinned.labels !== choice.labels ? ` (A: ${this.validated(pinned.labels)})` : "";
+  }
+
+  // How many validation images there are: as many as training images.
+  validated(labels) {
+    return (labels * this.records.pair[this.choice.pair].classes).toLocaleString("en");
+  }
+
   showFacts(run) {
-    this.code.textContent = run?.code ?? "There is no record, and so no code that it came from.";
     if (!run) {
       this.tried.textContent = "No run of this was recorded.";
       return this.parts.facts.replaceChildren();
     }
-    const facts = [`${run.parameters.toLocaleString("en")} trained numbers`, `${run.seconds} s to train (median)`, `learning rate ${run.rate}`, `${run.test.length} seeds`];
+    const facts = [`${run.parameters.toLocaleString("en")} trained numbers`, `${run.seconds} s to train (median)`, `learning rate ${run.rate}${run.tried.length ? `, chosen with ${run.triedAt} labels per class` : ""}`, `${run.test.length} seeds`];
     this.parts.facts.textContent = facts.join(" · ");
-    const rows = run.tried.map(([rate, settings, score]) => make("tr", {}, make("td", {}, String(rate)), make("td", {}, settings), make("td", {}, points(score))));
-    const head = ["learning rate", "setting", "validation accuracy, %"].map((name) => make("th", { scope: "col" }, name));
+    const isChosen = (rate, settings) => rate === run.rate && settings === run.setting;
+    const cells = (name, texts) => texts.filter((text) => text !== null).map((text) => make(name, name === "th" ? { scope: "col" } : {}, text));
+    const set = (text) => (run.setting ? text : null); // most methods have none to choose
+    const rows = run.tried.map(([rate, settings, score]) => make("tr", {}, ...cells("td", [String(rate), set(settings), points(score), isChosen(rate, settings) ? "chosen" : ""])));
+    const head = cells("th", ["learning rate", set("setting"), "validation accuracy, %", ""]);
     this.tried.replaceChildren(
       ...(rows.length
-        ? [make("p", {}, "Mean over five development seeds, which are none of those shown; no test image was looked at."), make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows))]
+        ? [make("p", {}, this.howTried(run)), make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows))]
         : ["The rate is part of the recipe; none was chosen."]),
     );
+  }
+
+  howTried({ triedAt }) {
+    const { labels } = this.choice;
+    const other = triedAt === labels ? "" : ` It serves for ${labels} labels per class too, where nothing was tried.`;
+    return `Tried with ${triedAt} labels per class. The accuracy in this table is on ${this.validated(triedAt)} validation images, the mean over five development seeds, which are none of those shown; the best is chosen, of equals the lowest rate, and no test image was looked at.${other} The accuracy in the figures is that of other seeds, with ${labels} labels per class.`;
   }
 
   showCompare(run) {
@@ -490,7 +602,7 @@ class Explorer {
     const { records, choice, pinned } = this;
     const other = pinned && records.of(pinned);
     if (!pinned || write(pinned) === write(choice)) return this.parts.compare.replaceChildren();
-    const row = (name, each, its) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, `${records.pair[each.pair].title}, ${each.labels} labels per class, ${records.describe(each)}`), make("td", {}, its ? percent(mean(its.test)) : "no record"));
+    const row = (name, each, its) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, records.whole(each)), make("td", {}, its ? percent(mean(its.test)) : "no record"));
     const table = make("table", {}, make("tbody", {}, row("A", pinned, other), row("B", choice, run)));
     this.parts.compare.replaceChildren(table, make("p", { class: "tlx-difference" }, this.compared(run, other)), ...this.gallery(run, other));
   }
@@ -518,17 +630,25 @@ class Explorer {
   }
 
   showLive(run, live) {
-    const busy = live.status === "loading" || live.status === "training";
-    this.train.disabled = busy || !run;
-    this.stop.disabled = !busy;
-    this.bar.value = live.total && live.steps.length ? live.steps.at(-1) / live.total : 0;
-    const old = this.rate.value;
-    const rates = [...new Set([run?.rate ?? 0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2])].filter(Boolean);
-    this.rate.replaceChildren(...rates.map((rate) => make("option", { value: rate }, rate === run?.rate ? `${rate} (chosen)` : String(rate))));
-    if (busy && rates.includes(Number(old))) this.rate.value = old;
-    const where = live.choice && write(live.choice) !== write(this.choice) ? ` (${live.choice.labels} labels per class, ${this.records.describe(live.choice)})` : "";
-    this.status.textContent = live.message + where;
-    this.status.dataset.status = live.status;
+    const waiting = this.asked !== null;
+    const busy = (live.status === "loading" || live.status === "training") && !this.lost;
+    this.train.disabled = busy || waiting || !run;
+    this.stop.disabled = !busy || waiting;
+    this.bar.value = live.steps.length ? live.steps.at(-1) / live.total : 0;
+    const rates = [...new Set([...RATES, ...(run ? [run.rate] : [])])].sort((a, b) => a - b);
+    const options = rates.map((rate) => (rate === run?.rate ? { value: "", words: `${rate} (recorded)` } : { value: rate, words: String(rate) }));
+    offer(this.rate, options, Number(this.wanted) === run?.rate ? "" : this.wanted);
+    const [words, status] = this.said(live, waiting);
+    this.status.textContent = words;
+    this.status.dataset.status = status;
+  }
+
+  said(live, waiting) {
+    if (this.refusal) return [this.refusal, "error"];
+    if (this.lost) return [this.lost, "error"];
+    if (waiting) return ["Waiting for the kernel …", "loading"];
+    const elsewhere = live.choice && write(live.choice) !== write(this.choice);
+    return [live.message + (elsewhere ? ` This was: ${this.records.whole(live.choice)}.` : ""), live.status];
   }
 }
 
@@ -545,7 +665,7 @@ function fill(box, state, name, output, parameters, words) {
 function legend(ink) {
   const line = draw("svg", { width: 34, height: 10, "aria-hidden": "true" });
   line.append(draw("line", { x1: 1, x2: 33, y1: 5, y2: 5, stroke: ink.colour, "stroke-dasharray": ink.dash, "stroke-width": 2.5 }));
-  return make("span", {}, line, ` ${ink.name}`);
+  return make("span", {}, line, ` ${ink.name}: ${ink.told}`);
 }
 
 function tile(pair, i, said) {

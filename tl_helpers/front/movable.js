@@ -5,6 +5,8 @@ const PLACE = { wide: 340, high: 220, left: 64, right: 334, top: 10, bottom: 178
 const INKS = ["var(--tlx-now)", "var(--tlx-scratch)", "var(--tlx-random)", "var(--tlx-pinned)"];
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
 
+// A value of a control as it is read: 0.30000000000000004 is 0.3.
+const plain = (value) => (typeof value === "number" ? String(Number(value.toPrecision(10))) : value);
 const short = (value) => (Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
 
 class Movable {
@@ -21,27 +23,27 @@ class Movable {
       this.figure,
       this.told,
     );
-    root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the arrow keys
+    keepKeys(root);
     el.replaceChildren(root);
     this.update();
   }
 
-  // Numbers get a slider, words a list.
+  // Numbers get a slider, words and yes-or-no a list.
   control({ name, values, start }) {
     const take = (place) => {
       this.places[name] = Number(place);
       this.update();
     };
-    if (typeof values[0] === "string") {
-      const select = make("select", { onchange: () => take(select.value) }, ...values.map((word, i) => make("option", { value: i }, word)));
+    if (typeof values[0] !== "number") {
+      const select = make("select", { onchange: () => take(select.value) }, ...values.map((word, i) => make("option", { value: i }, String(word))));
       select.value = start;
       return make("label", {}, `${name} `, select);
     }
-    const output = make("output", {}, String(values[start]));
-    const slider = make("input", { type: "range", min: 0, max: values.length - 1, step: 1, value: start, "aria-valuetext": values[start] });
+    const output = make("output", {}, plain(values[start]));
+    const slider = make("input", { type: "range", min: 0, max: values.length - 1, step: 1, value: start, "aria-valuetext": plain(values[start]) });
     slider.addEventListener("input", () => {
-      output.textContent = values[slider.value];
-      slider.setAttribute("aria-valuetext", values[slider.value]);
+      output.textContent = plain(values[slider.value]);
+      slider.setAttribute("aria-valuetext", output.textContent);
       take(slider.value);
     });
     return make("label", {}, `${name} `, slider, output);

@@ -3,9 +3,8 @@
 class Quiz {
   constructor(model, el) {
     const { title, questions } = model.get("content");
-    const name = model.get("name");
-    const root = make("section", { class: "tlx tlx-quiz", "aria-label": title }, ...questions.map((each, i) => this.ask(each, `${name}-${i}`)));
-    root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the arrow keys
+    const root = make("section", { class: "tlx tlx-quiz", "aria-label": title }, ...questions.map((each) => this.ask(each, unique())));
+    keepKeys(root);
     el.replaceChildren(root);
   }
 
