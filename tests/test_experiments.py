@@ -745,6 +745,7 @@ def test_other_images_behind_a_name_of_ours_are_not_recorded_beside_the_first(tm
         assert len(experiments.run(grid, path, progress=False)) == 1  # what is complete needs no data
         (small,) = experiments.run(replace(grid, experiment="two"), path, progress=False).fingerprints
     assert small != full
+    assert experiments.run(replace(grid, experiment="three"), path, progress=False).fingerprints[0] == full
     write(tmp_path / "full", 150)  # another file in the same folder
     with pytest.raises(experiments.ExperimentError, match="the target 'mnist' is not the one"):
         experiments.run(replace(grid, seed=[1]), path, progress=False)
