@@ -10,7 +10,7 @@ import toy_experiments as toy
 
 from tl_helpers import data, experiments, measures
 from tl_helpers.experiments import __main__ as command
-from tl_helpers.experiments import card, evidence, hypotheses, plan, workbench
+from tl_helpers.experiments import card, evidence, explorer, hypotheses, plan, workbench
 from tl_helpers.measures import Interval
 
 TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
@@ -218,6 +218,58 @@ def interval(low, high):
     return Interval((low + high) / 2, low, high, 10)
 
 
+ARMS = {"from scratch": [0.5, 0.5], "LP-FT": [0.6, 0.7]}
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (
+            lambda table: evidence.rows_of(table, ("cifar11", "mnist")),
+            "no runs of the pair .*'cifar11'.* It has cifar10",
+        ),
+        (lambda table: evidence.rows_of(table, evidence.NEAR), "no runs of the pair"),
+        (lambda table: evidence.rows_of(table, ("mnist", "cifar10")), "no runs of the pair"),
+        (lambda table: evidence.rows_of(table, evidence.FAR, "refrence"), "No records of the experiment 'refrence'"),
+        (lambda table: evidence.gains(table, evidence.FAR, experiment="sweep"), "Experiments that are: reference"),
+        (
+            lambda table: evidence.gains(table, evidence.FAR, against="scratch"),
+            "no scored runs of the arm 'scratch'. It has",
+        ),
+        (lambda table: evidence.gains(table, evidence.SMALL), "no runs of the pair"),
+        (lambda table: evidence.gains(table.assign(test_accuracy=np.nan), evidence.FAR), "no scored runs of the arm"),
+        (lambda table: experiments.chosen_learning_rates(table), "No records of the experiment 'tuning'"),
+        (lambda table: experiments.chosen_learning_rates(table, ["arms"], "reference"), "no column 'arms'. They have"),
+        (lambda table: evidence.reference(table), "No records of the experiment 'choice'"),
+        (lambda table: evidence.sweep(table), "No records of the experiment 'sweep choice'"),
+        (lambda table: evidence.shifts(table[:0]), "Experiments that are: none"),
+        (lambda table: explorer.rows_for(table, "fra", explorer.OFFER[0], 5), "no pair 'fra'. It has far, near"),
+        (lambda table: explorer.offered("fra"), "no pair 'fra'"),
+        (lambda table: card.repeat(table.assign(error="lost"), 1), "no record to do again"),
+    ],
+)
+def test_what_no_record_tells_of_is_no_empty_table(ask, message):
+    with pytest.raises(experiments.ExperimentError, match=message):
+        ask(rows(**ARMS))
+
+
+def test_an_arm_that_was_not_chosen_yet_is_said():
+    one = {"labels_per_class": 10, "settings": "{}", "learning_rate": 1e-3, "validation_accuracy": 0.5, "error": ""}
+    chosen = rows(**{"from scratch": [0.5, 0.5]}).assign(experiment="choice", **one)
+    with pytest.raises(experiments.ExperimentError, match=r"Nothing was chosen yet for cifar10, mnist, .*do the grid"):
+        evidence.reference(chosen)
+    lost = chosen.assign(validation_accuracy=np.nan, error="no memory")
+    with pytest.raises(experiments.ExperimentError, match=r"All runs of the experiment 'choice' failed.*no memory"):
+        evidence.reference(lost)
+
+
+def test_a_ranking_without_one_of_its_arms_is_said():
+    table = rows(**{"a": [0.5, 0.6]}).assign(experiment="prediction", measures='{"logme": 1.0}')
+    ranking = hypotheses.Ranking("logme", ("a", "b"), ("mnist",))
+    with pytest.raises(experiments.ExperimentError, match="no runs for b"):
+        hypotheses.compare(table, ranking)
+
+
 UP, OPEN, DOWN = interval(0.1, 0.2), interval(-0.1, 0.2), interval(-0.2, -0.1)
 
 
@@ -287,6 +339,8 @@ def test_recorded_runs_can_be_repeated(tmp_path, capsys, monkeypatch):
     found = card.repeat(table, 2)
     assert len(found) == 2
     assert found.difference.abs().max() < card.TOLERANCE
+    with pytest.raises(experiments.ExperimentError, match="is not what the record was made with"):
+        card.repeat(table.assign(fingerprints=table.fingerprints.str.replace("target", "targets")), 1)
     other = card.repeat(table.assign(test_accuracy=table.test_accuracy - 0.5), 1)
     assert other.difference.iloc[0] == pytest.approx(0.5, abs=card.TOLERANCE)
     assert command.main(["--repeat", "1", "--output", str(path)]) == 0

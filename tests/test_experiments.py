@@ -1,9 +1,12 @@
+import importlib
+import json
 import os
 import random
 import resource
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import pandas as pd
@@ -12,9 +15,10 @@ import toy_experiments as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_helpers import data, experiments, models, transfer
+from tl_helpers import data, experiments, knowledge, models, transfer
+from tl_helpers.backend import keras
 from tl_helpers.experiments import __main__ as command
-from tl_helpers.experiments import cost, heads, log, plan, workbench
+from tl_helpers.experiments import cost, fingerprints, grid, heads, log, plan, runner, workbench
 from tl_helpers.experiments.grid import METHODS, depth_of
 
 TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
@@ -520,6 +524,359 @@ def test_activations_come_in_the_order_asked_for_and_take_no_more_than_their_siz
         np.testing.assert_allclose(store.rows(np.array(order)), wanted[np.array(order)], rtol=1e-5, atol=1e-5)
         seen |= set(order)
         assert store.nbytes == len(seen) * wanted[:1].nbytes
+
+
+# --- Every axis is checked -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"initialisation": ("Source",)}, "Unknown initialisation 'Source'. Known: source, random, target"),
+        ({"initialisation": [None]}, "Unknown initialisation None"),
+        ({"method": ["fine-tuning"]}, "Unknown method 'fine-tuning'. Known: feature extraction, parameter transfer"),
+        ({"layer": ["conv9"]}, "no layer 'conv9' to cut at. It has rescale, conv1"),
+        ({"layer": [None]}, "layer: expected names of layers"),
+        (
+            {"layer": ["conv3"], "pairs": [("cifar10", "mnist"), ("cifar10-rows", "mnist")]},
+            "'cifar10-rows' has no layer",
+        ),
+        ({"layers_copied": [-1]}, "layers_copied: expected whole numbers from 0 on, found -1"),
+        ({"layers_frozen": [1.0]}, r"layers_frozen: expected whole numbers from 0 on, found 1\.0"),
+        ({"labels_per_class": [0]}, "labels_per_class .*from 1 on, found 0"),
+        ({"labels_per_class": [True]}, "labels_per_class .*found True"),
+        ({"labels_per_class": ["5"]}, "labels_per_class .*found '5'"),
+        ({"learning_rate": [0.0]}, "learning_rate: expected numbers above 0"),
+        ({"learning_rate": [float("nan")]}, "learning_rate: .*found nan"),
+        ({"learning_rate": [1e-3, float("inf")]}, "learning_rate: .*found inf"),
+        ({"learning_rate": ["0.1"]}, "learning_rate: .*found '0.1'"),
+        ({"seed": [-1]}, "seed: expected whole numbers from 0 on"),
+        ({"seed": [1.5]}, "seed: .*found 1.5"),
+        ({"seed": [0, 1, 0]}, "seed holds 0 twice"),
+        ({"pairs": [("cifar10", "mnist"), ["cifar10", "mnist"]]}, "pairs holds .* twice"),
+        ({"settings": [{}, {}]}, "settings holds {} twice"),
+        ({"head": ["512"]}, r"head: expected tuples of widths, as \(\) or \(512,\), found '512'"),
+        ({"head": [512]}, "head: expected tuples of widths"),
+        ({"head": [(0,)]}, "head, each width: expected whole numbers from 1 on"),
+        ({"pairs": ["cm"]}, "pairs: expected pairs of source and target"),
+        ({"pairs": [("cifar10", "mnist", "digits")]}, "pairs: expected pairs"),
+        ({"pairs": [("imagenet", "mnist")]}, "Unknown source 'imagenet'. Known: cifar10, .*or 'module:function'"),
+        ({"pairs": [("cifar10", "fashion")]}, "Unknown target 'fashion'. Known: mnist"),
+        ({"pairs": [("cifar10", 3)]}, "Unknown target 3"),
+        ({"pairs": [("cifar10@99", "mnist")]}, "Unknown state of 'cifar10', after epoch '99'. Known: 1, 2, 3"),
+        ({"pairs": [("digits@1", "mnist")]}, "Known: none"),
+        ({"pairs": [("my module:source", "mnist")]}, "Unknown source 'my module:source'"),
+        ({"settings": [{"standardize": False}]}, "no setting 'standardize'. Its settings: standardise"),
+        ({"settings": [{"standardise": "no"}]}, "'standardise' is True or False, found 'no'"),
+        ({"settings": [{"base_rate": 0.1}]}, "base_rate is for the initialisation 'target'"),
+        ({"settings": [3]}, "settings: expected mappings"),
+        ({"method": ["L2-SP"]}, "'L2-SP' needs the setting 'alpha'"),
+        ({"method": ["L2-SP", "LP-FT"], "settings": [{"alpha": 0.1}]}, "'LP-FT' has no setting 'alpha'"),
+        (
+            {"method": ["distillation"], "settings": [{"teacher": "mnist"}]},
+            "'teacher' is a number of labels per class, or",
+        ),
+        ({"method": ["logic rules"], "settings": [{"rules": "loop_rules"}]}, "'rules' is the name of a function"),
+        ({"measures": "cka"}, "measures is a sequence of names"),
+        ({"label_noise": "0.1"}, "label_noise is a share"),
+        ({"steps": 10.0}, "steps: expected whole numbers from 1 on"),
+        ({"batch_size": True}, "batch_size: .*found True"),
+        ({"test": "no"}, "test is True or False"),
+    ],
+)
+def test_a_value_that_an_axis_does_not_know_is_refused(wrong, message):
+    with pytest.raises(experiments.ExperimentError, match=message):
+        experiments.Grid("any", **wrong)
+
+
+def test_numbers_of_numpy_and_lists_are_as_good_as_those_of_python():
+    plain = experiments.Grid("any", head=[(8, 4)], labels_per_class=[5], seed=[0, 1], learning_rate=[1.0])
+    same = {"head": [[np.int64(8), 4]], "labels_per_class": np.array([5]), "seed": np.arange(2), "learning_rate": [1]}
+    assert [run.key for run in experiments.Grid("any", **same).runs()] == [run.key for run in plain.runs()]
+
+
+def test_a_grid_knows_the_sources_that_ship():
+    assert set(grid.SOURCES) == set(models.PRETRAINED)
+
+
+# --- Sources of one's own --------------------------------------------------------------------------------------------
+
+
+def test_a_source_of_ones_own_counts_its_own_layers():
+    network = toy.small()
+    for layer in network.layers[1:]:
+        count = len(models.weight_layers(models.features_at(network, layer.name)))
+        assert depth_of("toy_experiments:small", layer.name) == count
+    own = {"pairs": [("toy_experiments:small", "toy_experiments:few")], "seed": [0]}
+    (probe,) = experiments.Grid("own", **own, layer=["second"]).runs()
+    assert (probe.layers_copied, probe.layers_frozen) == (2, 2)
+    tuned = experiments.Grid("own", **own, layer=["first"], method=["parameter transfer"], layers_copied=[0, 1, 2])
+    assert [run.layers_copied for run in tuned.runs()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("source", "layer", "message"),
+    [
+        ("toy_experiments:small", "conv3", "cannot be cut at 'conv3'.*Its layers are: picture, scaled, first"),
+        ("toy_experiments:nothing", "conv3", "'toy_experiments:nothing' is not there"),
+        ("no_such_module:source", "conv3", "'no_such_module:source' is not there .*No module named"),
+        ("toy_experiments:ROWS_OF_GRID", "conv3", "is not there"),
+        ("toy_experiments:GRID", "conv3", "is no function"),
+        ("toy_experiments:digits", "conv3", "is to return a Model; found Dataset"),
+        ("toy_experiments:size_of", "conv3", "cannot be made: TypeError"),
+    ],
+)
+def test_a_source_of_ones_own_that_is_none_is_said(source, layer, message):
+    grid = experiments.Grid("own", [(source, "toy_experiments:few")], layer=[layer], seed=[0])
+    with pytest.raises(experiments.ExperimentError, match=message):
+        grid.runs()
+
+
+def test_a_target_of_ones_own_that_is_none_is_said(tmp_path):
+    grid = experiments.Grid("own", [("digits", "toy_experiments:small")], seed=[0])
+    with pytest.raises(experiments.ExperimentError, match=r"The target .* is to return a Dataset; found Functional"):
+        experiments.run(grid, tmp_path / "a.csv", progress=False)
+
+
+# --- What a name stood for -------------------------------------------------------------------------------------------
+
+MODULE = """
+import numpy as np
+import toy_experiments as toy
+from tl_helpers import data, knowledge
+
+def target():
+    found = toy.few()
+    return data.from_arrays({images}, found.labels, class_names=found.class_names, held_out=found.held_out)
+
+def source():
+    network = toy.small()
+    {network}
+    return network
+
+def rules():
+    return [knowledge.Rule("says", lambda images: np.full((len(images), 10), {truth}))]
+"""
+FIRST = {"images": "found.images", "network": "pass", "truth": "1.0"}
+OTHERS = {
+    "target": {"images": "255 - found.images"},
+    "source": {"network": "network.get_layer('first').kernel.assign(-network.get_layer('first').kernel)"},
+    "source, built otherwise": {"network": "network.get_layer('scaled').scale = 1 / 20"},
+    "rules": {"truth": "np.arange(10) / 10"},
+}
+
+
+@pytest.fixture
+def written_module(tmp_path, monkeypatch):
+    """Return a function that writes a module of one's own and loads it, as somebody does who edits it in a kernel."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two edits in a second are two
+    monkeypatch.delitem(sys.modules, "edited", raising=False)
+
+    def write(**parts):
+        (tmp_path / "edited.py").write_text(MODULE.format(**FIRST | parts))
+        importlib.invalidate_caches()
+        return importlib.reload(importlib.import_module("edited"))
+
+    yield write
+    sys.modules.pop("edited", None)
+
+
+def edited(experiment, role="target"):
+    common = {"pairs": [("edited:source", "edited:target")], "layer": ["second"], "seed": [0], "steps": 3}
+    ruled = {"method": ["logic rules"], "settings": [{"rules": "edited:rules", "strength": 5.0}], "layers_copied": [2]}
+    return experiments.Grid(experiment, **common, **(ruled if role == "rules" else {}))
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_an_edited_function_gives_what_it_says_now_and_never_beside_what_it_said(tmp_path, written_module, what):
+    path, role = tmp_path / "a.csv", what.partition(",")[0]
+    written_module()
+    first = experiments.run(edited("one", role), path, progress=False)
+    before = path.read_bytes()
+    written_module(**OTHERS[what])
+    refused = f"the {role} 'edited:{role}' is not the one that runs of the experiment 'one' were made with"
+    with pytest.raises(experiments.ExperimentError, match=refused):  # though no run is missing
+        experiments.run(edited("one", role), path, progress=False)
+    with pytest.raises(experiments.ExperimentError, match=refused):
+        experiments.run(replace(edited("one", role), seed=[1]), path, progress=False)
+    assert path.read_bytes() == before
+    second = experiments.run(edited("two", role), path, progress=False)  # the advice: another name
+    other = experiments.run(edited("one", role), tmp_path / "b.csv", progress=False)  # or another file
+    for again in (second, other):
+        told, was = (json.loads(table.fingerprints[0]) for table in (again, first))
+        assert {name for name in told if told[name] != was[name]} == {role}
+        assert again.history[0] != first.history[0]
+    written_module()  # or what it was
+    assert len(experiments.run(edited("one", role), path, progress=False)) == 1
+
+
+def test_a_new_experiment_in_the_same_kernel_is_that_of_a_new_kernel(tmp_path, written_module):
+    written_module()
+    experiments.run(edited("one"), tmp_path / "a.csv", progress=False)
+    written_module(**OTHERS["target"])
+    here = experiments.run(edited("two"), tmp_path / "a.csv", progress=False)
+    workbench.bench.cache_clear()
+    fresh = experiments.run(edited("two"), tmp_path / "b.csv", progress=False)
+    pd.testing.assert_frame_equal(here[[*SAME, "fingerprints"]], fresh[[*SAME, "fingerprints"]], atol=0.004)
+
+
+def test_a_file_behind_a_function_and_a_function_that_draws_are_noticed(tmp_path, written_module):
+    """Nothing is edited here: the function is the same and returns something else."""
+    path = tmp_path / "a.csv"
+    np.save(tmp_path / "shift.npy", 0)
+    reads = f"np.roll(found.images, int(np.load({str(tmp_path / 'shift.npy')!r})), axis=2)"
+    written_module(images=reads)
+    experiments.run(edited("one"), path, progress=False)
+    np.save(tmp_path / "shift.npy", 5)
+    with pytest.raises(experiments.ExperimentError, match="target 'edited:target' is not the one"):
+        experiments.run(edited("one"), path, progress=False)
+    written_module(network="network.get_layer('first').kernel.assign(np.random.normal(size=(3, 3, 3, 4)))")
+    experiments.run(edited("drawn"), path, progress=False)
+    with pytest.raises(experiments.ExperimentError, match=r"draws something new each time .* let it load a file"):
+        experiments.run(edited("drawn"), path, progress=False)
+
+
+def test_other_images_behind_a_name_of_ours_are_not_recorded_beside_the_first(tmp_path, monkeypatch):
+    """A reduced set in TL_DATA_DIR is allowed; the same experiment on the full one, and on it, is not."""
+    digits = toy.digits()
+    half = {part: np.flatnonzero(digits.held_out == (part == "test"))[:200] for part in ("train", "test")}
+
+    def write(folder, count):
+        folder.mkdir(exist_ok=True)
+        rows = {part: index[:count] for part, index in half.items()}
+        images = {
+            f"x_{part}": np.ascontiguousarray(digits.images[index, 2:30, 2:30, 0]) for part, index in rows.items()
+        }
+        np.savez(folder / "mnist.npz", **images, **{f"y_{part}": digits.labels[index] for part, index in rows.items()})
+
+    path, grid = tmp_path / "a.csv", experiments.Grid("one", [("digits", "mnist")], seed=[0], steps=1)
+    write(tmp_path / "full", 200)
+    write(tmp_path / "small", 150)
+    monkeypatch.setenv("TL_DATA_DIR", str(tmp_path / "full"))
+    (full,) = experiments.run(grid, path, progress=False).fingerprints
+    with monkeypatch.context() as elsewhere:  # another folder
+        elsewhere.setenv("TL_DATA_DIR", str(tmp_path / "small"))
+        with pytest.raises(experiments.ExperimentError, match="the target 'mnist' is not the one"):
+            experiments.run(replace(grid, seed=[1]), path, progress=False)
+        assert len(experiments.run(grid, path, progress=False)) == 1  # what is complete needs no data
+        (small,) = experiments.run(replace(grid, experiment="two"), path, progress=False).fingerprints
+    assert small != full
+    assert experiments.run(replace(grid, experiment="three"), path, progress=False).fingerprints[0] == full
+    write(tmp_path / "full", 150)  # another file in the same folder
+    with pytest.raises(experiments.ExperimentError, match="the target 'mnist' is not the one"):
+        experiments.run(replace(grid, seed=[1]), path, progress=False)
+
+
+def test_processes_of_an_earlier_call_do_not_bring_old_data_along(monkeypatch):
+    def places(names=()):
+        return set(runner.spread(toy.place_of_data, [1, 2, 3, 4], jobs=2, names=names))
+
+    monkeypatch.setenv("TL_DATA_DIR", "here")
+    here = places()
+    monkeypatch.setenv("TL_DATA_DIR", "there")
+    there = places()
+    assert {place for place, _ in here} == {"here"}
+    assert {place for place, _ in there} == {"there"}
+    assert {process for _, process in places([("edited:target", "1")])}.isdisjoint({process for _, process in there})
+
+
+def test_a_process_that_found_something_else_is_not_recorded(tmp_path, monkeypatch):
+    def other(batch, memory, threads):
+        return [row | {"fingerprints": '{"source": "0", "target": "1"}'} for row in workbench.work(batch)]
+
+    monkeypatch.setattr(runner, "do", other)
+    grid = experiments.Grid(
+        "one", [("toy_experiments:small", "toy_experiments:few")], layer=["second"], seed=[0], steps=1
+    )
+    with pytest.raises(experiments.ExperimentError, match="was another one in the process that did a run"):
+        experiments.run(grid, tmp_path / "a.csv", progress=False)
+    assert len(experiments.records(tmp_path / "a.csv")) == 0
+
+
+def test_a_fingerprint_is_that_of_the_content():
+    def network(scale=1 / 255, act="relu", name=None, rate=0.5):
+        x = image = keras.Input((32, 32, 3), name=name)
+        x = keras.layers.Rescaling(scale)(x)
+        x = keras.layers.Conv2D(2, 3, activation=act, kernel_initializer="ones")(x)
+        x = keras.layers.Dropout(rate, seed=None if name is None else 7)(keras.ops.relu(x))
+        return keras.Model(
+            image, keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2, kernel_initializer="ones")])(x)
+        )
+
+    first = fingerprints.of_network(network(), built=True)
+    assert fingerprints.of_network(network(name="other"), built=True) == first
+    changed = network()
+    changed.weights[0].assign(changed.weights[0] + 1e-6)
+    others = [network(scale=1 / 127.5), network(act="tanh"), network(rate=0.1), changed]
+    assert len({fingerprints.of_network(each, built=True) for each in others} | {first}) == 5
+    dataset = toy.few()
+    images, labels, held = dataset.images.copy(), dataset.labels.copy(), dataset.held_out.copy()
+    images[7, 3, 3, 0] ^= 1
+    labels[7] = (labels[7] + 1) % 10
+    held[7] = ~held[7]
+    changes = {"images": images, "labels": labels, "held_out": held, "class_names": tuple("abcdefghij")}
+    prints = {fingerprints.of_data(replace(dataset, **{name: value})) for name, value in changes.items()}
+    assert len(prints | {fingerprints.of_data(dataset)}) == 5
+    assert fingerprints.of_data(replace(dataset, images=dataset.images.copy(), provenance="x")) == fingerprints.of_data(
+        dataset
+    )
+    (rule,) = toy.rules()
+    rules = [
+        rule,
+        replace(rule, confidence=2.0),
+        replace(rule, name="x"),
+        knowledge.Rule(rule.name, lambda i: np.zeros((len(i), 10))),
+    ]
+    assert len({fingerprints.of_rules([each], dataset) for each in rules}) == 4
+
+
+def test_the_records_that_ship_tell_what_their_names_stood_for(shipped):
+    desk = workbench.Workbench()
+    rows = shipped.drop_duplicates(["source", "target", "settings"])
+    here = {"digits"} | {name for name in ("mnist", "cifar10") if is_complete(name, shipped)}
+    for row in rows.to_dict("records"):
+        run, told = experiments.Run.of(row), json.loads(row["fingerprints"])
+        assert told.keys() == grid.named(run).keys()
+        assert told["source"] == desk.fingerprints(replace(run, target="digits", settings=()))["source"]
+        if run.target.partition("-")[0] in here:
+            assert told == desk.fingerprints(run)
+    assert rows.fingerprints.nunique() > 10
+
+
+def is_complete(name, shipped):
+    """Tell whether the images are here that the records were made with."""
+    card = json.loads((resources.files("tl_helpers") / "assets" / "records.json").read_text(encoding="utf-8"))
+    found = data.load(name, required=False)
+    return found is not None and data.sha256_of(found) == card["data"][name]
+
+
+# --- What a user sees of grids that fail -----------------------------------------------------------------------------
+
+
+def test_a_grid_without_runs_says_so(tmp_path, capsys):
+    nothing = experiments.Grid("any", method=["LP-FT"], layers_copied=[2], layers_frozen=[2], seed=[0, 1])
+    assert len(experiments.run(nothing, tmp_path / "a.csv", progress=False)) == 0
+    assert "The grid has no runs: all 2 combinations of its values mean nothing." in capsys.readouterr().err
+    for empty in ([], experiments.Grid("any", seed=[])):
+        assert len(experiments.run(empty, tmp_path / "a.csv", progress=False)) == 0
+        assert "The grid has no runs: it is empty, or one of its axes is." in capsys.readouterr().err
+
+
+def test_failed_runs_are_told_with_the_first_error(tmp_path, capsys):
+    def fails(batch, memory, threads):
+        return [
+            row | {"error": f"ValueError: seed {run.seed}"} for run in batch for row in toy.quick_work([run], 0, None)
+        ]
+
+    some = experiments.Grid("any", seed=[4, 5])
+    for _ in range(2):  # the second time it stands in the file
+        experiments.run(some, tmp_path / "a.csv", progress=False, work=fails)
+        told = capsys.readouterr().err
+        assert "2 of 2 runs failed. The first: feature extraction, mnist, learning rate 0.001, seed 4: " in told
+        assert "ValueError: seed 4 What failed is done again with retry_failed=True" in told
+    experiments.run(some, tmp_path / "a.csv", progress=False, work=toy.quick_work, retry_failed=True)  # the advice
+    assert capsys.readouterr().err == ""
 
 
 # --- What it will cost -----------------------------------------------------------------------------------------------

@@ -24,6 +24,25 @@ def source():
     return models.source_cnn(seed=3)
 
 
+def small():
+    """Return a source that the project did not build: other names of layers, pixels scaled its own way."""
+    from tl_helpers import models
+    from tl_helpers.backend import keras
+
+    x = picture = keras.Input((32, 32, 3), name="picture")
+    x = keras.layers.Rescaling(1 / 100, name="scaled")(x)
+    x = keras.layers.Conv2D(4, 3, strides=4, activation="relu", name="first")(x)
+    x = keras.layers.Conv2D(6, 3, activation="tanh", name="second")(x)
+    x = keras.layers.Flatten(name="flat")(x)
+    x = keras.layers.Dense(10, name="answers")(x)
+    return models.reseeded(keras.Model(picture, x, name="small"), 1)
+
+
+def few():
+    """Return a small target with the classes of the source "digits"."""
+    return digits().rows(slice(0, 400))
+
+
 def says_nothing(images):
     return [[1.0] * 10] * len(images)
 
@@ -53,6 +72,12 @@ def quick_work(batch, memory, threads):
         values |= {"validation_accuracy": number, "test_accuracy": number, "trainable_parameters": 1, "seconds": 0.1}
         rows.append(values | {"history": '{"steps":[' + "1," * int(number * 20_000) + "2]}"})
     return rows
+
+
+def place_of_data(task, memory, threads):
+    """Tell where a process would look for data, and which process it is."""
+    time.sleep(0.2)  # so that each of them gets something to do
+    return os.environ.get("TL_DATA_DIR"), os.getpid()
 
 
 GRID = experiments.Grid("kill", method=["parameter transfer"], layers_frozen=range(4), seed=range(100))

@@ -153,7 +153,8 @@ class Grid:
         ``"mnist"``, ``"digits"``, ``"cifar10"``, and its five-class halves ``"cifar10-a"`` and ``"cifar10-b"``. Either
         can be ``"module:function"``, which returns a functional `keras.Model` with layers of any names, or a
         `data.Dataset`; each time the same, or the runs are no grid. Every record keeps a fingerprint of what the names
-        stood for, and `run` refuses to put runs on another network or on other images beside them.
+        stood for, and `run` refuses to put runs on another network or on other images beside them in one experiment; a
+        reduced set in ``TL_DATA_DIR`` is other images.
     method : sequence of str
         Any of `METHODS`.
     initialisation : sequence of {"source", "random", "target"}

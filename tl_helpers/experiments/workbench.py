@@ -182,7 +182,7 @@ class Workbench:
             if told[0] != told[1]:
                 self._loaded.clear()
                 self._activations.clear()
-            self._loaded[kind, name] = fresh
+                self._loaded[kind, name] = fresh
 
     def _once(self, kind, name, make):
         if (kind, name) not in self._loaded:
