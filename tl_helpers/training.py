@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from tensorflow.python.eager import context
 from tqdm import tqdm
 
 from tl_helpers import graph
-from tl_helpers.backend import keras, tf
+from tl_helpers.backend import forget_compiled, keras, tf
 from tl_helpers.models import check_images, compiled, final_activation, tapped
 
 
@@ -220,7 +219,7 @@ def fit(
             reached.append(done)
             if watch and watch(History(tuple(reached), tuple(losses), tuple(scores), seconds)):
                 break
-    context.context().clear_kernel_cache()  # TensorFlow keeps half a megabyte for each compiled loop that is gone
+    forget_compiled()
     return History(tuple(reached), tuple(losses), tuple(scores), seconds)
 
 
