@@ -19,6 +19,10 @@ LISTED = re.compile(rf"(?:[Ee]xercises?|To assign afterwards:) ((?:(?:{NUMBER})(
 FENCED = re.compile(r"```.*?```", re.S)
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$", re.S)
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
+TITLE = re.compile(r"# ((\d(?:\.\d)?) )?(.+)")  # of a page: its number, if it has one, and its name
+# Of this book; a chapter of a cited one follows the year of its citation.
+MENTION = re.compile(r"(?<!\d\), )\b[Cc]hapters?\s+((?:\d+(?:\.\d+)*(?: \([^)]*\))?(?:, | and | to )?)+)")
+NUMBERED = re.compile(r"(\d+(?:\.\d+)*)(?: \(([^)]*)\))?")
 
 
 def page(name):
@@ -38,6 +42,73 @@ def prose(path):
 def exercises():
     """Return the level of each exercise of the chapters by its number."""
     return dict(found for path in CHAPTERS for found in EXERCISE.findall(prose(path)))
+
+
+# Names of chapters
+
+
+def titles():
+    """Return the title of each chapter by its number: \"3.1\" to \"Feature extraction\"."""
+    heads = {path: TITLE.match(notebooks.read(path).cells[0].source) for path in CHAPTERS}
+    return {found.group(2): found.group(3).strip() for found in heads.values() if found.group(2)}
+
+
+def wrongly_named(text, known):
+    """List the mentions of a chapter that no page carries: an unknown number, or another name behind it."""
+    joined = re.sub(r"\s*\n[ #]*", " ", text)
+    found = [pair for mention in MENTION.findall(joined) for pair in NUMBERED.findall(mention)]
+    return [
+        f"{number} ({name})"
+        for number, name in found
+        if number not in known or (name and not known[number].casefold().startswith(name.casefold()))
+    ]
+
+
+def test_a_chapters_title_begins_with_the_number_of_its_file():
+    for path in CHAPTERS:
+        number = ".".join(part.lstrip("0") for part in re.findall(r"\d+(?=_)", path.stem))
+        assert (TITLE.match(notebooks.read(path).cells[0].source).group(2) or "") == number, path.name
+        assert all(re.match(rf"{number}[.-]\d+$", own) for own, _ in EXERCISE.findall(prose(path))), path.name
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("Chapter 1 shows it, as chapters 2 and\n    3.1 (Feature extraction) do.", []),
+        ("Efron and Tibshirani (1993), chapter 13. Taught in: chapter 2 (Core).", []),
+        ("See chapter 9.", ["9 ()"]),
+        ("Taught in: chapters 1 (Background)\n    and 3.4 (Rules).", ["3.4 (Rules)"]),
+        ("Taught in: chapter\n    2 (Feature extraction).", ["2 (Feature extraction)"]),
+    ],
+)
+def test_a_chapter_that_no_page_is_called_is_found(text, wrong):
+    assert wrongly_named(text, {"1": "Background", "2": "Core concepts", "3.1": "Feature extraction"}) == wrong
+
+
+def test_every_chapter_that_is_named_is_called_so_on_its_page(root):
+    places = [*(root / "chapters").glob("*.md"), *root.glob("*.md"), *(root / "tl_helpers").rglob("*")]
+    texts = {path: path.read_text(encoding="utf-8") for path in places if path.suffix in (".md", ".py", ".toml", ".js")}
+    texts |= {path: "\n\n".join(cell.source for cell in notebooks.read(path).cells) for path in CHAPTERS}
+    known = titles()
+    assert sum(len(MENTION.findall(re.sub(r"\s*\n[ #]*", " ", text))) for text in texts.values()) > 100
+    assert {path.name: found for path, text in texts.items() if (found := wrongly_named(text, known))} == {}
+
+
+def test_a_section_that_a_chapter_names_is_a_heading_of_its_own_page():
+    for path in CHAPTERS:
+        text = "\n\n".join(cell.source for cell in notebooks.read(path).cells)
+        named = re.findall(r"(?<!\d\), )\b[Ss]ections? (\d[\d.]*)(?: (?:to|and) (\d[\d.]*))?", text)
+        headings = set(re.findall(r"^#{2,3} (\d+)\. ", text, re.M))
+        assert {number.rstrip(".") for pair in named for number in pair if number} <= headings, path.name
+
+
+def test_a_link_that_gives_a_chapters_title_gives_its_number_too():
+    names = titles()
+    links = [
+        (path.name, text) for path in CHAPTERS for text in re.findall(r"\[([^\]]+)\]\(\d\w+\.ipynb\)", prose(path))
+    ]
+    assert sum(text in {f"{number} {name}" for number, name in names.items()} for _, text in links) > 20
+    assert [link for link in links if link[1] in names.values()] == []
 
 
 # For learners

@@ -189,9 +189,11 @@ def rows(**arms):
         "target": "mnist",
         "labels_per_class": 5,
         "label_noise": 0.0,
+        "validation_accuracy": 0.5,
+        "history": '{"loss": [0.3]}',
     }
     found = [
-        common | {"arm": arm, "seed": s, "test_accuracy": v, "measures": "{}"}
+        common | {"arm": arm, "seed": s, "test_accuracy": v, "measures": "{}", "key": f"{arm} {s}"}
         for arm, vs in arms.items()
         for s, v in enumerate(vs)
     ]
@@ -304,6 +306,111 @@ def test_every_hypothesis_can_be_judged_by_what_ships(shipped):
     found = hypotheses.verdicts(shipped)
     assert len(found) == len(hypotheses.HYPOTHESES)
     assert set(found.verdict) <= {"agrees", "agrees in part", "does not show", "contradicts"}
+    assert list(found.expected[found.found.str.contains("2 runs died, and without their seeds")].str[:20]) == [
+        "Copied from A and fi",
+        "BnB+ beats BnB for n",
+    ]
+
+
+def levels(table, comparison):
+    """Return the mean of each arm of a comparison, at each number of labels, in units of what guessing gives."""
+    rows = evidence.rows_of(table, comparison.pair, comparison.experiment)
+    rows = rows[rows.label_noise == comparison.label_noise]
+    sides = (comparison.better, comparison.what), (comparison.worse, comparison.against or comparison.what)
+    for labels in comparison.labels:
+        parts = [(rows[(rows.arm == arm) & (rows.labels_per_class == labels)], what) for arm, what in sides]
+        found = [
+            part.measures.map(lambda text, what=what: json.loads(text)[what[0]][what[1]])
+            if what
+            else part.test_accuracy
+            for part, what in parts
+        ]
+        yield labels, [values.mean() * evidence.CLASSES[comparison.pair[1]] for values in found]
+
+
+def on_a_floor(table, comparison):
+    """List the numbers of labels at which neither arm is clearly above guessing: nothing is compared there."""
+    return [labels for labels, found in levels(table, comparison) if max(found) < 1.2]
+
+
+def test_no_verdict_rests_on_a_floor(shipped):
+    judged = [each for hypothesis in hypotheses.HYPOTHESES for each in hypothesis.comparisons]
+    judged = [each for each in judged if not isinstance(each, hypotheses.Ranking) and "cka" not in each.what]
+    assert len(judged) > 35
+    assert [each for each in judged if on_a_floor(shipped, each)] == []
+
+
+@pytest.mark.parametrize("arms", [("LP-FT", hypotheses.TUNED), (hypotheses.SOURCE_HEAD, hypotheses.SCRATCH)])
+def test_digits_moved_by_four_pixels_are_a_floor(shipped, arms):
+    comparison = hypotheses.Comparison(*arms, labels=(10, 50), experiment="shifts", what=("shifts", "moved"))
+    assert on_a_floor(shipped, comparison) == [10, 50]
+
+
+def test_an_arm_at_guessing_beside_one_above_is_no_floor():
+    table = rows(a=[0.1, 0.1], b=[0.4, 0.5])
+    assert on_a_floor(table, hypotheses.Comparison("b", "a", labels=(5,))) == []
+    assert on_a_floor(table, hypotheses.Comparison("a", "a", labels=(5,))) == [5]
+
+
+def ended(target, loss, validation):
+    """Make a run of two arms that ended so."""
+    history = json.dumps({"loss": loss})
+    return rows(a=[0.5]).assign(target=target, validation_accuracy=validation, history=history)
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "validation", "count"),
+    [
+        ("cifar10-b", [1.7, np.log(5)], 0.2, 1),
+        ("mnist", [2.4, 2.3026], 0.1, 1),
+        ("digits", [2.3025], 0.1, 1),
+        ("mnist", [2.4, 0.4], 0.1, 0),  # bad luck on few validation images: it has learnt
+        ("mnist", [2.4, 2.25], 0.1, 0),  # a low rate: it is on its way
+        ("mnist", [2.3026], 0.4, 0),  # tells the images apart
+        ("cifar10-b", [np.log(10)], 0.1, 0),
+        ("mnist", [], 0.1, 0),
+        ("toy_experiments:digits", [2.3026], 0.1, 0),
+    ],
+)
+def test_a_run_is_dead_if_it_guesses_and_gives_all_classes_the_same(target, loss, validation, count):
+    assert len(evidence.dead(ended(target, loss, validation))) == count
+
+
+def test_the_dead_runs_of_the_records_are_known(shipped):
+    found = evidence.dead(shipped)
+    assert sorted(zip(found.experiment, found.arm, found.seed, strict=True)) == [
+        ("choice", "from scratch", 104),
+        ("sweep", "B1B, 0 frozen", 7),
+        ("sweep", "B1B, 0 frozen", 8),
+    ]
+    assert found.test_accuracy.dropna().tolist() == [0.2, 0.2]
+
+
+@pytest.mark.parametrize("without", ["a 1", "b 1"])
+def test_a_seed_whose_run_is_left_out_is_left_out_in_both_arms(without):
+    table, comparison = rows(a=[0.5, 0.9, 0.7], b=[0.4, 0.1, 0.5]), hypotheses.Comparison("a", "b", labels=(5,))
+    assert hypotheses.compare(table, comparison)[5].mean == pytest.approx(1.1 / 3)
+    assert hypotheses.compare(table, comparison, without=[without])[5].mean == pytest.approx(0.15)
+    assert hypotheses.compare(table, comparison, without=["c 1"]) == hypotheses.compare(table, comparison)
+
+
+def test_a_ranking_of_states_leaves_other_sources_out(shipped):
+    (leep,) = [each for h in hypotheses.HYPOTHESES if h.paper == "nguyen2020" for each in h.comparisons]
+    states = {"cifar10", *(f"cifar10@{epoch}" for epoch in evidence.EPOCHS)}
+    found = hypotheses.ranked(shipped, leep)
+    assert all(set(points.index.get_level_values("source")) == states for points in found.values())
+    everything = hypotheses.ranked(shipped, replace(leep, states_of=""))
+    assert set(everything["mnist"].index.get_level_values("source")) == states | {"digits"}
+
+
+def test_development_seeds_name_the_leader():
+    table = rows(a=[0.9, 0.9], b=[0.1, 0.1]).assign(experiment="choice", labels_per_class=10, learning_rate=0.1)
+    table["settings"], table["test_accuracy"] = "{}", np.nan
+    table["validation_accuracy"] = [0.6, 0.8, 0.8, 0.5]
+    assert evidence.leader(table, evidence.FAR, ("a", "b"), 5) == "a"  # the choice at 10 serves 5
+    assert evidence.leader(table, evidence.FAR, ("b",), 10) == "b"
+    other_rate = table[table.arm == "b"].assign(learning_rate=0.2, validation_accuracy=0.71)
+    assert evidence.leader(pd.concat([table, other_rate]), evidence.FAR, ("a", "b"), 20) == "b"  # its best trial
 
 
 def test_what_was_not_run_is_not_judged():

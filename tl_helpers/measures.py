@@ -1,6 +1,6 @@
 """Numbers about transfer: what it gained, what could be known beforehand, how alike two networks see.
 
-Taught in: chapter 2 (Core concepts), chapters 3 to 3.3 (the methods) and chapter 4 (Worked example).
+Taught in: chapter 2 (Core concepts), chapters 3 to 3.3 and chapter 4 (Worked example).
 """
 
 from dataclasses import dataclass

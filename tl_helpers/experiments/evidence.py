@@ -7,10 +7,12 @@ Taught in: chapter 4.1 (Results).
 import itertools
 import json
 
+import numpy as np
 import pandas as pd
 
 from tl_helpers.experiments import worked_example
 from tl_helpers.experiments.grid import ExperimentError, Grid
+from tl_helpers.experiments.log import history
 from tl_helpers.experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen, of_experiment
 from tl_helpers.measures import paired_interval
 
@@ -80,6 +82,7 @@ SHIFTED = ("linear head, source features", "fine-tuned from the source", "LP-FT"
 NOISES = (0.1, 0.3)
 EPOCHS = (1, 2, 4, 8, 16)  # states of the source network on its way
 SWEPT_AT = 10  # labels per class at which the sweep's rates are chosen
+CLASSES = {"mnist": 10, "digits": 10, "cifar10-b": 5}
 
 
 def tuned_at(labels):
@@ -182,6 +185,59 @@ def gains(table, pair, against="from scratch", experiment="reference"):
         return paired_interval(both.iloc[:, 0], both.iloc[:, 1])
 
     return pd.DataFrame({int(n): {arm: gain(arm, n) for arm in arms} for n in counts})
+
+
+def dead(table):
+    """Find the runs whose network died: it has stopped to look at the images, and guesses.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its rows whose loss ends at log K, that of equal probabilities for K classes (to a thousandth), and whose
+        validation accuracy is 1 / K: one answer for every image. Runs of targets that are not the book's own are left
+        out, as their K is not known.
+
+    Notes
+    -----
+    In the records it comes with the highest of the tried rates alone, 0.01. Taught in: chapter 4.1 (Results).
+    """
+    guessing = 1 / table.target.map(CLASSES)
+    rows = table[np.isclose(table.validation_accuracy, guessing)]
+    ends = [(history(row)["loss"] or [np.nan])[-1] / np.log(CLASSES[row.target]) for _, row in rows.iterrows()]
+    return rows[np.abs(np.array(ends, float) - 1) < 1e-3]
+
+
+def leader(table, pair, arms, labels):
+    """Name the arm that development seeds put first: the best mean validation accuracy of its best trial.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records` returns it.
+    pair : (str, str)
+        Source and target.
+    arms : sequence of str
+    labels : int
+        Labels per class; the choice at the nearest of `TUNED_AT` serves.
+
+    Returns
+    -------
+    str
+        No test image has a part in it.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    rows = rows_of(table, pair, "choice")
+    rows = rows[(rows.labels_per_class == tuned_at(labels)) & rows.arm.isin(arms)]
+    trials = rows.groupby(["arm", "learning_rate", "settings"], dropna=False).validation_accuracy.mean()
+    return trials.idxmax()[0]
 
 
 def choice(table=None):
