@@ -7,7 +7,6 @@ Taught in: chapter 2 (Core concepts).
 """
 
 import contextlib
-import copy
 import itertools
 import random
 import zlib
@@ -202,11 +201,7 @@ def run(model, tensors, call):
     def through(operation, *args, **kwargs):
         if not has_graph(operation):
             return call(operation, args, kwargs)
-        inner = keras.tree.flatten([*args, *kwargs.values()][0])
-        return run(operation, inner, still if kwargs.get("training") is False else call)
-
-    def still(operation, args, kwargs):
-        return call(operation, args, kwargs | {"training": False} if _trains(operation) else kwargs)
+        return run(operation, keras.tree.flatten([*args, *kwargs.values()][0]), call)
 
     return _functional(model)._run_through_graph(tensors, call_fn=through)
 
@@ -401,11 +396,14 @@ def clone(model, seed, layer=None, shape=None, whole=False):
 
 
 def _fresh(operation, name, seed):
-    """Return an operation without a past: a layer with new weights, or a copy of an operation that has none."""
-    if isinstance(operation, keras.Layer):
+    """Return an operation without a past: a layer with new weights, or a copy of an operation that has none.
+
+    A Lambda is copied too: Keras does not build one from its configuration unless all code is trusted.
+    """
+    if isinstance(operation, keras.Layer) and not isinstance(operation, keras.layers.Lambda):
         return fresh_layer(operation, name, seed)
-    made = copy.copy(operation)
-    made.name, made._inbound_nodes, made._outbound_nodes = name, [], []
+    made = object.__new__(type(operation))  # copy.copy would go through Keras's files
+    made.__dict__.update(operation.__dict__ | {"name": name, "_inbound_nodes": [], "_outbound_nodes": []})
     return made
 
 
@@ -619,10 +617,10 @@ class Runner(keras.Layer):
         self.built = True
 
     def call(self, inputs):
-        """Run the network; a layer that was called with ``training=False`` when the network was built stays so."""
+        """Run the network. What a graph says of training is not asked: Keras notes False where nobody said anything."""
         return run(self.network, [inputs], self._step)
 
     def _step(self, operation, args, kwargs):
         if _trains(operation):
-            kwargs = kwargs | {"training": operation.name not in self.still and kwargs.get("training") is not False}
+            kwargs = kwargs | {"training": operation.name not in self.still}
         return operation(*args, **kwargs)
