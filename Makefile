@@ -6,7 +6,7 @@
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
 INSTALLED := .venv/installed
-PYTEST := $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+PYTEST := TQDM_DISABLE=1 $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600
 # The newest Python comes last: TensorFlow's wheels end at 3.13.
 PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3 python)
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))

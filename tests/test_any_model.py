@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import os
 import pickle
 import random
 import subprocess
@@ -764,3 +765,25 @@ def test_a_plain_call_passes_over_the_data_ten_times_and_says_so(capsys):
     assert capsys.readouterr().out == ""
     transfer.feature_extraction(pooled(layers.Conv2D(1, 9, strides=9)), SPLIT, steps=4, progress=True)
     assert "feature extraction: 100%" in capsys.readouterr().out
+
+
+BAR = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_any_model as t
+t.transfer.PATIENCE = 1e-9  # seconds
+source = t.pooled(t.layers.Conv2D(1, 9))
+for progress in (None, False):
+    print(progress, t.transfer.feature_extraction(source, t.SPLIT, steps=3, progress=progress).settings["steps"])
+"""
+
+
+def test_a_bar_appears_where_a_call_takes_longer(root):
+    """In a build of the book it stays away: there it would only say how slow the machine was."""
+    for told, bars in (("", 1), ("1", 0)):
+        environment = {**os.environ, "PYTHONPATH": str(root), "TQDM_DISABLE": told}
+        call = [sys.executable, "-c", BAR, str(root / "tests")]
+        output = subprocess.run(call, env=environment, capture_output=True, text=True, check=True, timeout=120).stdout
+        before, _, after = output.partition("None 3")
+        assert ("feature extraction: 100%" in before) == bool(bars)
+        assert "%" not in after

@@ -57,6 +57,18 @@ CASES = {
         "settings": [{"rules": "toy_experiments:rules", "strength": 2.0, "weight": 0.25}],
         "layers_copied": [1],
     },
+    "branches and a network inside, frozen up to a branch": {
+        "pairs": [("toy_experiments:branched", "toy_experiments:few")],
+        "method": ["parameter transfer"],
+        "layer": ["pool"],
+        "layers_copied": [5],
+        "layers_frozen": [3],
+    },
+    "features of branches": {"pairs": [("toy_experiments:branched", "toy_experiments:few")], "layer": ["both"]},
+    "features behind augmentation": {
+        "pairs": [("toy_experiments:augmented", "toy_experiments:few")],
+        "layer": ["pool"],
+    },
     "from scratch on a full set": {"method": ["from scratch"], "head": [(8,)], **FULL},
 }
 

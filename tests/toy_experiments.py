@@ -38,6 +38,34 @@ def small():
     return models.reseeded(keras.Model(picture, x, name="small"), 1)
 
 
+def branched(*first):
+    """Return a source with branches, a network inside, BatchNormalization and Dropout; `first` are its first layers."""
+    from tl_helpers import models
+    from tl_helpers.backend import keras
+
+    layers = keras.layers
+    x = picture = keras.Input((32, 32, 3), name="picture")
+    for layer in first:
+        x = layer(x)
+    stem = [
+        keras.Input(x.shape[1:]),
+        layers.Rescaling(1 / 255, name="scaled"),
+        layers.Conv2D(4, 3, strides=4, name="a"),
+    ]
+    x = keras.Sequential([*stem, layers.BatchNormalization(name="n")], name="stem")(x)
+    x = layers.Dropout(0.2, name="drop")(x)
+    x = layers.Concatenate(name="both")([layers.Conv2D(2, 1, name="left")(x), layers.Conv2D(2, 3, padding="same")(x)])
+    x = layers.GlobalAveragePooling2D(name="pool")(layers.Conv2D(6, 3, activation="relu", name="end")(x))
+    return models.reseeded(keras.Model(picture, layers.Dense(10)(x), name="branched"), 2)
+
+
+def augmented():
+    """Return the branched source behind a layer that flips images in training."""
+    from tl_helpers.backend import keras
+
+    return branched(keras.layers.RandomFlip(name="flip"))
+
+
 def few():
     """Return a small target with the classes of the source "digits"."""
     return digits().rows(slice(0, 400))

@@ -9,6 +9,8 @@ _SUBMODULES = (
     "data",
     "drawing",
     "experiments",
+    "files",
+    "graph",
     "knowledge",
     "measures",
     "models",

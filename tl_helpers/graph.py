@@ -75,8 +75,8 @@ def graph_of(model):
     Raises
     ------
     ModelError
-        If it is no Keras model, was not built, is written as a class with a `call` of its own, has several inputs or
-        outputs, or computes in another precision than float32.
+        If it is no Keras model, was not built, is written as a class with a `call` of its own, or has several inputs or
+        outputs.
     """
     if not isinstance(model, keras.Model):
         raise ModelError(f"Expected a keras.Model, found {type(model).__name__}. Build or load the network first.")
@@ -157,7 +157,17 @@ def operations_of(model):
 
 
 def free(name, before, taken):
-    """Return a name that is not taken: as it is, with another before it, or with a number behind it."""
+    """Return a name that is not taken: as it is, with another before it, or with a number behind it.
+
+    Parameters
+    ----------
+    name, before : str
+    taken : collection of str
+
+    Returns
+    -------
+    str
+    """
     candidates = itertools.chain((name, before + name), (f"{before}{name}_{i}" for i in itertools.count(2)))
     return next(each for each in candidates if each not in taken)
 
@@ -177,7 +187,18 @@ def layers_of(model):
 
 
 def nodes_of(graph):
-    """List the calls of operations in the order in which they run, inputs left out."""
+    """List the calls of operations in the order in which they run, inputs left out.
+
+    Parameters
+    ----------
+    graph : keras.Model
+        Functional.
+
+    Returns
+    -------
+    list of node
+        With ``operation``, ``input_tensors`` and ``output_tensors``.
+    """
     by_depth = graph._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
 
@@ -231,7 +252,8 @@ def opened(model):
     if not any(has_graph(node.operation) for node in nodes_of(graph)):
         return graph
     given = graph.inputs[0]
-    image = keras.Input(batch_shape=given.shape, dtype=given.dtype, name="image")
+    name = free("image", "input_", operations_of(graph))
+    image = keras.Input(batch_shape=given.shape, dtype=given.dtype, name=name)
     try:
         return keras.Model(image, run(graph, [image], lambda op, args, kwargs: op(*args, **kwargs)), name=model.name)
     except ValueError as error:
@@ -306,7 +328,17 @@ def place(graph, layer=None):
 
 
 def listed(names, most=40):
-    """Write names for a message; of very many only the first and the last."""
+    """Write names for a message; of very many only the first and the last.
+
+    Parameters
+    ----------
+    names : iterable of str
+    most : int
+
+    Returns
+    -------
+    str
+    """
     names = list(names)
     if len(names) > most:
         names = [*names[: most // 2], f"… {len(names) - most} more …", *names[-(most // 2) :]]

@@ -114,11 +114,9 @@ def evaluate(model, dataset, class_names=None):
     -----
     Taught in: chapter 4 (Worked example).
     """
-    classes = len(dataset.class_names)
-    if model.outputs[0].shape[-1] != classes:
-        raise TransferError(
-            f"The network has {model.outputs[0].shape[-1]} outputs, but {dataset.name!r} has {classes} classes."
-        )
+    classes, count = len(dataset.class_names), graph.graph_of(model).outputs[0].shape[-1]
+    if count != classes:
+        raise TransferError(f"The network has {count} outputs, but {dataset.name!r} has {classes} classes.")
     if class_names is not None:
         _check_names(class_names, dataset, "the network learned")
     predictions = models.outputs(model, dataset.images).argmax(1)

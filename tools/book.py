@@ -39,6 +39,7 @@ SIDE_BY_SIDE = min(4, os.cpu_count() or 1)  # chapters that run at once; four ta
 ONE_CORE = dict.fromkeys(
     ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
 )
+NO_BARS = {"TQDM_DISABLE": "1"}  # a bar that appears where a call is slow says nothing on a page
 CELL_TIMEOUT = 600  # seconds
 JUPYTER_BOOK = 'import sys; sys.modules["rfc3987_syntax"] = None; from jupyter_book.cli.main import main; main()'
 
@@ -186,7 +187,7 @@ async def execute(path, notebook, cache, slots, bar):
             on_cell_executed=lambda **_: bar.update(),
         )
         try:
-            await client.async_execute(env={**ONE_CORE, **os.environ})
+            await client.async_execute(env={**ONE_CORE, **NO_BARS, **os.environ})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             if asyncio.current_task().cancelling():
                 return None  # Ctrl-C, which nbclient takes for the kernel's death

@@ -11,6 +11,7 @@ is missing, it says how to install it. Without FILES: all chapters.
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import nbformat
 import yaml
+from book import NO_BARS
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -115,7 +117,9 @@ def refresh(path):
         put_first(notebook, first_cell())
     resources = {"metadata": {"path": str(path.parent)}}
     options = {"timeout": CELL_TIMEOUT, "extra_arguments": ["--log-level=ERROR"]}
-    NotebookClient(notebook, kernel_name="python3", resources=resources, **options).execute()
+    NotebookClient(notebook, kernel_name="python3", resources=resources, **options).execute(
+        env={**NO_BARS, **os.environ}
+    )
     strip(notebook)
     write(notebook, path)
 
