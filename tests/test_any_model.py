@@ -613,6 +613,22 @@ def test_the_seed_alone_decides_weights(kind):
     assert not any(np.array_equal(one[i], other[i]) for i in drawn)
 
 
+def unnamed():
+    chain = [keras.Input(SHAPE), layers.Conv2D(3, 3), layers.Conv2D(3, 3), layers.GlobalMaxPooling2D(), layers.Dense(3)]
+    return keras.Sequential(chain)
+
+
+def test_a_network_without_names_starts_alike_whatever_was_built_before():
+    one, two = (transfer.from_scratch(SPLIT, architecture=unnamed(), **QUICK) for _ in range(2))
+    assert one.model.layers[1].name != two.model.layers[1].name  # Keras counts on
+    for a, b in zip(one.model.get_weights(), two.model.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    first, second = (models.reseeded(unnamed(), 0).get_weights()[i] for i in (0, 2))
+    assert not np.array_equal(first, second)
+    kept, again = (models.reseeded(unnamed(), 5).get_weights() for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(kept, again, strict=True))
+
+
 def test_parts_of_a_layer_do_not_start_alike():
     query, _, key, *_ = models.reseeded(WRAPPED["attention"](), 0).get_weights()
     assert query.shape == key.shape

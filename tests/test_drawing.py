@@ -891,7 +891,7 @@ def test_every_control_has_a_name_and_what_happens_is_announced(tab):
             .map((node) => node.outerHTML)"""
     )
     assert [node for node in nameless if "tlx-thumb" not in node] == []
-    assert tab.page.locator(".tlx [aria-live=polite]").count() == 3
+    assert tab.page.locator(".tlx [aria-live=polite]").count() == 4
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -30,12 +30,13 @@ def _native_stderr_closed():
 with _native_stderr_closed():
     import keras
     import tensorflow as tf
+    from keras.src.utils.naming import to_snake_case
     from tensorflow.python.eager import context
 
 # Every network here compiles its own training step; TensorFlow would warn that a function is traced often.
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["forget_compiled", "keras", "tf"]
+__all__ = ["forget_compiled", "keras", "tf", "to_snake_case"]
 
 
 def forget_compiled():

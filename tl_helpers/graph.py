@@ -9,9 +9,10 @@ Taught in: chapter 2 (Core concepts).
 import contextlib
 import itertools
 import random
+import re
 import zlib
 
-from tl_helpers.backend import keras, tf
+from tl_helpers.backend import keras, tf, to_snake_case
 
 # Noise that regularises the layers behind it. In a frozen part it is off, as with Keras's `base(x, training=False)`.
 NOISE = (
@@ -153,6 +154,31 @@ def operations_of(model):
 
     graph_of(model)
     collect(model, "")
+    return found
+
+
+def origins_of(model):
+    """Say by which name each operation draws its initial weights: its own, or one that does not depend on the process.
+
+    Keras numbers layers without a name through the whole process: the second network of a kernel has a ``conv2d_1``
+    where the first has a ``conv2d``. Here such layers are numbered within their network.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    dict of int to str
+        From ``id(operation)``. A layer of a copy keeps the name that its origin has in the whole network.
+    """
+    counts, found = {}, {}
+    for name, operation in operations_of(model).items():
+        kind = to_snake_case(type(operation).__name__)
+        if re.fullmatch(rf"{kind}(_\d+)?", operation.name):
+            place = counts[kind] = counts.get(kind, -1) + 1
+            name = f"{kind}_{place}" if place else kind
+        found[id(operation)] = getattr(operation, "_origin", name)
     return found
 
 
@@ -418,28 +444,30 @@ def clone(model, seed, layer=None, shape=None, whole=False):
     shape, dtype = shape or graph.inputs[0].shape[1:], graph.inputs[0].dtype
     image, fresh = keras.Input(shape, dtype=dtype, name=free("image", "input_", names.values())), {}
 
+    origins = origins_of(model)
+
     def call(operation, args, kwargs):
         if id(operation) not in fresh:
-            fresh[id(operation)] = _fresh(operation, names[id(operation)], seed)
+            fresh[id(operation)] = _fresh(operation, names[id(operation)], seed, origins[id(operation)])
         return fresh[id(operation)](*args, **kwargs)
 
     built = keras.Model(image, run(graph, [image], call), name=model.name)
     return built if whole else keras.Model(image, place(built, layer)[1], name=model.name)
 
 
-def _fresh(operation, name, seed):
+def _fresh(operation, name, seed, origin):
     """Return an operation without a past: a layer with new weights, or a copy of an operation that has none.
 
     A Lambda is copied too: Keras does not build one from its configuration unless all code is trusted.
     """
     if isinstance(operation, keras.Layer) and not isinstance(operation, keras.layers.Lambda):
-        return fresh_layer(operation, name, seed)
+        return fresh_layer(operation, name, seed, origin)
     made = object.__new__(type(operation))  # copy.copy would go through Keras's files
     made.__dict__.update(operation.__dict__ | {"name": name, "_inbound_nodes": [], "_outbound_nodes": []})
     return made
 
 
-def fresh_layer(layer, name, seed):
+def fresh_layer(layer, name, seed, origin=None):
     """Build a layer anew, with initial weights that only the seed and the name decide.
 
     Parameters
@@ -447,6 +475,8 @@ def fresh_layer(layer, name, seed):
     layer : keras.Layer
     name : str
     seed : int
+    origin : str, optional
+        The name to draw by, as of `origins_of`; by default `name`.
 
     Returns
     -------
@@ -458,12 +488,12 @@ def fresh_layer(layer, name, seed):
     ModelError
         If its class cannot build it from its configuration.
     """
-    config = _unseeded(layer.get_config()) | {"name": name}
+    config, origin = _unseeded(layer.get_config()) | {"name": name}, origin or name
     if not layer._layers or isinstance(layer, keras.layers.RNN):  # one weight an initialiser
         for key, value in config.items():
             if key.endswith("initializer") and "seed" in (value or {}).get("config", {}):
-                value["config"]["seed"] = zlib.crc32(f"{seed}/{name}/{key}".encode())
-    with _drawn_from(f"{seed}/{name}"):  # the seeds of all other initialisers and of random layers
+                value["config"]["seed"] = zlib.crc32(f"{seed}/{origin}/{key}".encode())
+    with _drawn_from(f"{seed}/{origin}"):  # the seeds of all other initialisers and of random layers
         try:
             made = type(layer).from_config(config)
             if layer.built and not made.built:
@@ -475,6 +505,7 @@ def fresh_layer(layer, name, seed):
             ) from error
     if isinstance(layer, keras.layers.Normalization) and layer.built:
         copy_state(layer, made)
+    made._origin = origin
     return made
 
 

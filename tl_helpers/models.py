@@ -646,7 +646,7 @@ def parameter_table(model):
 
 
 def reseeded(model, seed):
-    """Clone a network with fresh weights that depend only on the seed and on each layer's name.
+    """Clone a network with fresh weights that depend only on the seed and on each layer's name, or place without one.
 
     Two networks that share a layer start it from the same numbers: comparisons between them are paired. The statistics
     of a `Normalization` layer are no weights and are kept.
@@ -669,8 +669,12 @@ def reseeded(model, seed):
     if not isinstance(model, keras.Sequential):
         return graph.clone(model, seed, whole=True)
 
+    origins = graph.origins_of(model)
+
     def fresh(layer):
-        return reseeded(layer, seed) if graph.has_graph(layer) else graph.fresh_layer(layer, layer.name, seed)
+        if graph.has_graph(layer):
+            return reseeded(layer, seed)
+        return graph.fresh_layer(layer, layer.name, seed, origins[id(layer)])
 
     return keras.models.clone_model(model, clone_function=fresh)
 
