@@ -617,7 +617,7 @@ def test_a_source_of_ones_own_counts_its_own_layers():
 @pytest.mark.parametrize(
     ("source", "layer", "message"),
     [
-        ("toy_experiments:small", "conv3", "cannot be cut at 'conv3'.*Its layers are: picture, scaled, first"),
+        ("toy_experiments:small", "conv3", "cannot be cut at 'conv3'.*Its layers are: scaled, first"),
         ("toy_experiments:nothing", "conv3", "'toy_experiments:nothing' is not there"),
         ("no_such_module:source", "conv3", "'no_such_module:source' is not there .*No module named"),
         ("toy_experiments:ROWS_OF_GRID", "conv3", "is not there"),
