@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import gc
 import os
 import pickle
 import random
@@ -711,8 +712,9 @@ def test_memory_stays_flat():
     for call in range(48):
         transfer.parameter_transfer(source, SPLIT, **{**QUICK, "steps": 1})
         if call % 12 == 11:
+            gc.collect()  # cycles wait for their turn, which comes; what is counted is what never goes
             sizes.append(process.memory_info().rss / 2**20)
-    assert sizes[-1] - sizes[1] < 24  # 24 calls; it was 5 MiB a call
+    assert sizes[-1] - sizes[1] < 12  # 24 calls; it was 5 MiB a call
 
 
 KNOWS = {
