@@ -547,6 +547,16 @@ def test_features_behind_augmentation_are_learned_in_every_step():
     np.testing.assert_allclose(np.ravel(scaling.mean), features.mean(0), atol=1e-3)
 
 
+def test_features_behind_dropout_are_standardised_as_features():
+    """The part that runs once ends before the dropout; its activations are not what the head sees."""
+    source = wired(layers.Conv2D(4, 3, name="c"), layers.Dropout(0.5), layers.GlobalAveragePooling2D(name="pool"))
+    result = transfer.feature_extraction(source, SPLIT, layer="pool", **QUICK)
+    features = models.outputs(models.features_at(source, "pool"), SPLIT.train.images)
+    scaling = result.model.get_layer("standardise")
+    np.testing.assert_allclose(np.ravel(scaling.mean), features.mean(0), rtol=1e-3)
+    np.testing.assert_allclose(np.ravel(scaling.variance), features.var(0) + features.var(0).mean(), rtol=1e-3)
+
+
 def statistics(result):
     return result.model.get_layer("n").get_weights()[2:]
 

@@ -65,6 +65,7 @@ CASES = {
         "layers_frozen": [3],
     },
     "features of branches": {"pairs": [("toy_experiments:branched", "toy_experiments:few")], "layer": ["both"]},
+    "features behind dropout": {"pairs": [("toy_experiments:dropped", "toy_experiments:few")], "layer": ["pool"]},
     "features behind augmentation": {
         "pairs": [("toy_experiments:augmented", "toy_experiments:few")],
         "layer": ["pool"],
@@ -84,6 +85,16 @@ def test_the_printed_code_does_the_run(axes):
     assert names["accuracy"] == pytest.approx(score, abs=0.02)
     assert names["result"].history.loss == pytest.approx(experiments.history(row)["loss"], rel=5e-3)
     assert names["result"].trainable_parameters == row["trainable_parameters"]
+
+
+def test_heads_train_together_on_features_alone():
+    """Behind dropout what is kept are no features: the runs are done one by one, and score as they do alone."""
+    axes = SMALL | CASES["features behind dropout"] | {"seed": [3, 4], "measures": ["logme"]}
+    runs = experiments.Grid("code", **axes).runs()
+    together, alone = workbench.work(runs), [workbench.work([run])[0] for run in runs]
+    assert [row["error"] for row in together] == ["", ""]
+    assert [row["trainable_parameters"] for row in together] == [(6 + 1) * 10] * 2
+    assert [row["test_accuracy"] for row in together] == [row["test_accuracy"] for row in alone]
 
 
 @pytest.mark.parametrize(

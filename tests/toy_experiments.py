@@ -59,6 +59,21 @@ def branched(*first):
     return models.reseeded(keras.Model(picture, layers.Dense(10)(x), name="branched"), 2)
 
 
+def dropped():
+    """Return a source with Dropout between its last convolution and its features."""
+    from tl_helpers import models
+    from tl_helpers.backend import keras
+
+    layers = keras.layers
+    chain = [
+        layers.Rescaling(1 / 255, name="scaled"),
+        layers.Conv2D(6, 3, strides=4, name="a"),
+        layers.Dropout(0.2, name="d"),
+    ]
+    chain = [keras.Input((32, 32, 3)), *chain, layers.GlobalAveragePooling2D(name="pool"), layers.Dense(10, name="out")]
+    return models.reseeded(keras.Sequential(chain), 2)
+
+
 def augmented():
     """Return the branched source behind a layer that flips images in training."""
     from tl_helpers.backend import keras

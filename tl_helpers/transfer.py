@@ -496,7 +496,8 @@ def _train_rest(model, split, frozen, scaling, terms, *, still, **settings):
     inputs, validation = run(split.train.images), run(split.validation.images)
     seconds = time.perf_counter() - begin if prefix else 0.0
     if scaling is not None:
-        _set_statistics(scaling, inputs if prefix else models.outputs(_before(model, scaling), inputs))
+        ready = prefix is not None and prefix.outputs[0] is scaling.input  # nothing that varies lies between
+        _set_statistics(scaling, inputs if ready else models.outputs(_before(model, scaling), split.train.images))
     here = {layer.name for layer in trained.layers}
     rates = {name: rate for name, rate in settings.pop("layer_rates").items() if name in here}
     history = training.fit(

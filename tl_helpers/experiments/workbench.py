@@ -86,6 +86,10 @@ class Workbench:
         """Tell whether a run has a frozen prefix that gives the same in every step."""
         return prefix_key(run) is not None and cut(self.network(run), run) is not None
 
+    def keeps_features(self, run):
+        """Tell whether what is kept are the features at a run's cut: nothing that varies lies before them."""
+        return self.keeps(run) and cut(self.network(run), run) == run.layer
+
     def suffix(self, run):
         """Return what is left of a source behind a run's frozen prefix: activations in, a network to transfer from."""
         network = graph.opened(self.network(run))
@@ -255,7 +259,7 @@ def work(runs, memory=MEMORY, threads=None):
         desk.renew(runs)
         # Data or a network that are missing stop the grid: none of its runs could be done.
         prints = [{"fingerprints": json.dumps(desk.fingerprints(run))} for run in runs]
-        together = len(runs) > 1 and all(trains_together(run) and desk.keeps(run) for run in runs)
+        together = len(runs) > 1 and all(trains_together(run) and desk.keeps_features(run) for run in runs)
         try:
             rows = _many(desk, runs) if together else [_row_or_error(desk, run) for run in runs]
         except Exception:  # whichever it was, its own row shall say so
@@ -406,9 +410,8 @@ def _measured(bench, run, rows, model):
 
 def _features(bench, run, numbered):
     """Return the features of some rows, from those that are kept where they are."""
-    kept = bench.activations(run)
-    if kept:
-        return kept.rows(numbered.images)
+    if bench.keeps_features(run):
+        return bench.activations(run).rows(numbered.images)
     return models.outputs(models.features_at(bench.network(run), run.layer), bench.with_images(run, numbered).images)
 
 
