@@ -74,7 +74,7 @@ weights: $(INSTALLED)  ## train the source networks again (interrupted: goes on 
 	$(PY) tools/train_source.py
 
 records: $(INSTALLED)  ## compute the recorded runs that are missing (interrupted: goes on; more: ARGS="--jobs 2", ARGS=--help)
-	$(PY) -m tl_helpers.experiments $(ARGS)
+	$(PY) -m tl_experiments $(ARGS)
 
 bench: $(INSTALLED)  ## measure how fast the runner is beside plain Keras, for the page "How fast" (on a quiet machine)
 	$(PY) tools/bench.py

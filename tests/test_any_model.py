@@ -19,8 +19,9 @@ from keras.src.applications.densenet import DenseNet
 from keras.src.applications.efficientnet import EfficientNet
 from keras.src.applications.resnet import ResNet, stack_residual_blocks_v1
 
-from tl_helpers import data, graph, knowledge, models, training, transfer
-from tl_helpers.backend import keras
+from tl_base import graph
+from tl_base.backend import keras
+from tl_helpers import data, knowledge, models, training, transfer
 
 layers, ops = keras.layers, keras.ops
 SHAPE = (32, 32, 3)

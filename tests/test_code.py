@@ -2,8 +2,8 @@
 
 import pytest
 
-from tl_helpers import experiments
-from tl_helpers.experiments import Run, explorer, workbench
+import tl_experiments as experiments
+from tl_experiments import Run, choices, workbench
 
 # Ten steps: then a curve has a point a step, however many are asked for, and curves can be compared.
 SMALL = {"pairs": [("toy_experiments:small", "toy_experiments:few")], "layer": ["second"], "layers_copied": [2]}
@@ -80,7 +80,7 @@ def test_the_printed_code_does_the_run(axes):
     (row,) = workbench.work([run])
     assert row["error"] == ""
     names = {}
-    exec(explorer.code(run), names)
+    exec(choices.code(run), names)
     score = row["test_accuracy"] if run.test else row["validation_accuracy"]
     assert names["accuracy"] == pytest.approx(score, abs=0.02)
     assert names["result"].history.loss == pytest.approx(experiments.history(row)["loss"], rel=5e-3)
@@ -113,7 +113,7 @@ def test_source_and_target_are_those_of_the_run(pair, expected):
         if ":" not in pair[0]
         else [next(experiments.Grid("code", [pair], seed=[0])._combinations())]
     )
-    text = explorer.code(run)
+    text = choices.code(run)
     compile(text, "code", "exec")
     assert [part for part in expected if part not in text] == []
 
@@ -121,7 +121,7 @@ def test_source_and_target_are_those_of_the_run(pair, expected):
 def test_every_record_that_ships_has_code_that_python_reads():
     table = experiments.records().drop_duplicates(["experiment", "source", "target", "arm", "settings"])
     for row in table.to_dict("records"):
-        text = explorer.code(Run.of(row))
+        text = choices.code(Run.of(row))
         compile(text, "code", "exec")
         assert f"learning_rate={row['learning_rate']}, steps={row['steps']}," in text
         assert f"seed={row['seed']})" in text

@@ -14,9 +14,10 @@ from PIL import Image
 from playwright.sync_api import expect
 from scipy import stats
 
-from tl_helpers import data, drawing, experiments, models, training, transfer, widgets
-from tl_helpers.backend import tf
-from tl_helpers.experiments import evidence
+import tl_experiments as experiments
+from tl_base.backend import tf
+from tl_experiments import drawing, evidence
+from tl_helpers import data, models, training, transfer, widgets
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "_build" / "screenshots"
@@ -117,7 +118,7 @@ def test_the_page_is_small():
 def engine(chromium):
     """A page on which the functions of engine.js are globals, with the source's weights in `source`."""
     page = chromium.new_page()
-    page.add_script_tag(content=widgets._front("engine.js"))
+    page.add_script_tag(content=widgets.front("engine.js"))
     page.evaluate("text => { window.source = unpacked(text); }", drawing.packed(drawing.weights()))
     yield page
     page.close()
@@ -291,7 +292,7 @@ def test_times(engine, symbols):
 def functions(chromium):
     """A page on which the functions of drawing.js are globals."""
     page = chromium.new_page()
-    program = widgets._front("common.js", "npz.js", "drawing.js").replace("export default { render };", "")
+    program = widgets.front("common.js", "npz.js", "drawing.js").replace("export default { render };", "")
     page.add_script_tag(content=program)
     yield page
     page.close()

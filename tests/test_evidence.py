@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 import toy_experiments as toy
 
-from tl_helpers import data, experiments, measures
-from tl_helpers.experiments import __main__ as command
-from tl_helpers.experiments import card, evidence, explorer, hypotheses, plan, workbench
+import tl_experiments as experiments
+from tl_experiments import __main__ as command
+from tl_experiments import card, choices, evidence, hypotheses, plan, workbench
+from tl_helpers import data, measures
 from tl_helpers.measures import Interval
 
 TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
@@ -245,8 +246,8 @@ ARMS = {"from scratch": [0.5, 0.5], "LP-FT": [0.6, 0.7]}
         (lambda table: evidence.reference(table), "No records of the experiment 'choice'"),
         (lambda table: evidence.sweep(table), "No records of the experiment 'sweep choice'"),
         (lambda table: evidence.shifts(table[:0]), "Experiments that are: none"),
-        (lambda table: explorer.rows_for(table, "fra", explorer.OFFER[0], 5), "no pair 'fra'. It has far, near"),
-        (lambda table: explorer.offered("fra"), "no pair 'fra'"),
+        (lambda table: choices.rows_for(table, "fra", choices.OFFER[0], 5), "no pair 'fra'. It has far, near"),
+        (lambda table: choices.offered("fra"), "no pair 'fra'"),
         (lambda table: card.repeat(table.assign(error="lost"), 1), "no record to do again"),
     ],
 )

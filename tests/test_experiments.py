@@ -15,11 +15,12 @@ import toy_experiments as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_helpers import data, experiments, knowledge, models, transfer
-from tl_helpers.backend import keras
-from tl_helpers.experiments import __main__ as command
-from tl_helpers.experiments import cost, fingerprints, grid, heads, log, plan, runner, workbench
-from tl_helpers.experiments.grid import METHODS, depth_of
+import tl_experiments as experiments
+from tl_base.backend import keras
+from tl_experiments import __main__ as command
+from tl_experiments import cost, fingerprints, grid, heads, log, plan, runner, workbench
+from tl_experiments.grid import METHODS, depth_of
+from tl_helpers import data, knowledge, models, transfer
 
 TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
 GRIDS = [
@@ -925,8 +926,8 @@ def test_help_names_the_grids_and_the_options(capsys):
 
 
 def test_neither_help_nor_a_grid_loads_tensorflow(root):
-    program = "import sys; from tl_helpers import experiments; experiments.expand(experiments.known()['tuning']()); "
-    program += "from tl_helpers.experiments import __main__; print('tensorflow' in sys.modules)"
+    program = "import sys; import tl_experiments as experiments; experiments.expand(experiments.known()['tuning']()); "
+    program += "from tl_experiments import __main__; print('tensorflow' in sys.modules)"
     call = [sys.executable, "-c", program]
     assert subprocess.run(call, check=True, capture_output=True, text=True, env=environment(root)).stdout == "False\n"
 

@@ -18,8 +18,8 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
+from tl_experiments import card, choices, explorer
 from tl_helpers import data, measures, widgets
-from tl_helpers.experiments import card, explorer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "_build" / "screenshots"
@@ -29,7 +29,7 @@ SERVER_STARTS_IN = 120  # seconds
 
 @pytest.fixture(scope="module")
 def shown():
-    return explorer.payload()
+    return choices.payload()
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def open_tab(chromium):
 
 @pytest.fixture
 def tab(open_tab, page_of, shown):
-    found = open_tab(page_of(widgets.Explorer("far", 10, states="FFR", shown=shown)))
+    found = open_tab(page_of(explorer.Explorer("far", 10, states="FFR", shown=shown)))
     yield found
     assert found.wrong == []
 
@@ -336,7 +336,7 @@ def test_the_address_holds_the_choice_and_brings_it_back(tab, open_tab):
     ],
 )
 def test_an_address_that_means_nothing_is_ignored(open_tab, page_of, shown, bad):
-    made = widgets.Explorer("far", 10, states="FFR", shown=shown)
+    made = explorer.Explorer("far", 10, states="FFR", shown=shown)
     tab = open_tab(f"{page_of(made)}#explorer-1={bad}")
     assert tab.states() == "FFR"
     assert tab.wrong == []
@@ -345,7 +345,7 @@ def test_an_address_that_means_nothing_is_ignored(open_tab, page_of, shown, bad)
 def test_what_was_not_recorded_is_said_and_the_nearest_is_offered(open_tab, page_of, shown):
     gone = next(i for i, s in enumerate(shown["settings"]) if (s["method"], s["states"]) == ("plain", "FFR"))
     runs = {key: run for key, run in shown["runs"].items() if key != f"far|10|{gone}"}
-    tab = open_tab(page_of(widgets.Explorer("far", 10, states="FFR", shown=shown | {"runs": runs})))
+    tab = open_tab(page_of(explorer.Explorer("far", 10, states="FFR", shown=shown | {"runs": runs})))
     assert "There is no record" in tab.sentence()
     expect(tab.page.locator(".tlx-dots circle[data-series='this']")).to_have_count(0)
     assert tab.page.locator(".tlx-dots circle[data-series='from scratch']").count() == 1
@@ -356,7 +356,7 @@ def test_what_was_not_recorded_is_said_and_the_nearest_is_offered(open_tab, page
 
 
 def test_two_explorers_do_not_disturb_each_other(open_tab, page_of, shown):
-    first, second = (widgets.Explorer(pair, 10, states="FFF", shown=shown) for pair in ("far", "near"))
+    first, second = (explorer.Explorer(pair, 10, states="FFF", shown=shown) for pair in ("far", "near"))
     tab = open_tab(page_of(first, second))
     before = tab.sentence(1)
     tab.layer("conv1").select_option("R")
@@ -369,15 +369,15 @@ def test_two_explorers_do_not_disturb_each_other(open_tab, page_of, shown):
 
 def test_an_address_stays_the_same_whatever_was_made_before(open_tab, page_of, shown):
     """The links of a page name the first explorer on it, however many widgets its kernel made, or in which order."""
-    parts = [widgets.Quiz("01_background"), widgets.Explorer("far", 10, states="FFR", shown=shown)]
-    widgets.Explorer(shown=shown)  # made, and not on the page
+    parts = [widgets.Quiz("01_background"), explorer.Explorer("far", 10, states="FFR", shown=shown)]
+    explorer.Explorer(shown=shown)  # made, and not on the page
     tab = open_tab(f"{page_of(*parts)}#explorer-1=near.5.plain.TTT")
     assert tab.states(1) == "TTT"
     assert tab.wrong == []
 
 
 def test_one_explorer_shown_twice_is_two(open_tab, page_of, shown):
-    made = widgets.Explorer("far", 10, states="FFR", shown=shown)
+    made = explorer.Explorer("far", 10, states="FFR", shown=shown)
     tab = open_tab(page_of(made, made))
     expect(tab.page.locator(".tlx")).to_have_count(2)
     tab.layer("conv1", 1).select_option("R")
@@ -388,7 +388,7 @@ def test_one_explorer_shown_twice_is_two(open_tab, page_of, shown):
 
 
 def test_a_page_is_the_same_each_time_it_is_made(shown):
-    assert widgets.Explorer(shown=shown).html() == widgets.Explorer(shown=shown).html()
+    assert explorer.Explorer(shown=shown).html() == explorer.Explorer(shown=shown).html()
 
 
 def test_a_change_is_drawn_at_once(tab):
@@ -411,7 +411,7 @@ def test_a_change_is_drawn_at_once(tab):
 
 @pytest.mark.parametrize(("width", "theme"), [(1000, "light"), (1000, "dark"), (360, "light"), (360, "dark")])
 def test_fits_the_screen_and_can_be_read(open_tab, page_of, shown, width, theme):
-    tab = open_tab(page_of(widgets.Explorer("far", 5, states="FFR", shown=shown)), width)
+    tab = open_tab(page_of(explorer.Explorer("far", 5, states="FFR", shown=shown)), width)
     tab.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
     tab.page.get_by_role("button", name="Pin as A").click()
     tab.page.get_by_label("Labels per class").select_option("2")
@@ -522,7 +522,7 @@ def live_page(tmp_path_factory):
 def live(chromium, live_page, shown):
     context = chromium.new_context(viewport={"width": 1000, "height": 1200})
     context.clock.install()
-    found = Live(context, live_page(widgets.Explorer("far", 5, states="TTT", shown=shown)))
+    found = Live(context, live_page(explorer.Explorer("far", 5, states="TTT", shown=shown)))
     yield found
     assert found.wrong == []
     context.close()
@@ -659,7 +659,7 @@ def test_a_pinned_choice_and_a_live_run_stand_side_by_side(live):
 
 def test_two_views_of_an_explorer_show_one_training(chromium, live_page, shown):
     context = chromium.new_context(viewport={"width": 1000, "height": 1200})
-    tab = Live(context, live_page(widgets.Explorer("far", 5, states="TTT", shown=shown), views=2))
+    tab = Live(context, live_page(explorer.Explorer("far", 5, states="TTT", shown=shown), views=2))
     tab.rate.nth(0).select_option("0.03")
     tab.train.nth(0).click()
     tab.ran(far("TTT"), 0, 0.03)
@@ -738,9 +738,9 @@ def test_a_quiz_answers_at_once_with_a_reason(open_tab, page_of):
 
 # --- JupyterLab ------------------------------------------------------------------------------------------------------
 
-NOTEBOOK = """from tl_helpers import widgets
+NOTEBOOK = """from tl_experiments import explorer
 
-shown = widgets.Explorer("far", 10, states="FFR")
+shown = explorer.Explorer("far", 10, states="FFR")
 shown"""
 
 

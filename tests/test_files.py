@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import toy_experiments as toy
 
-from tl_helpers import experiments, files, models
-from tl_helpers.experiments import __main__ as command
-from tl_helpers.experiments import card, log
+import tl_experiments as experiments
+from tl_base import files
+from tl_experiments import __main__ as command
+from tl_experiments import card, log
+from tl_helpers import models
 
 GRID = replace(toy.GRID, seed=[0])
 ROWS = [row for run in toy.GRID.runs()[:3] for row in toy.quick_work([run], 0, None)]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
+from tl_base.backend import keras, tf
 from tl_helpers import data, knowledge, models, training, transfer
-from tl_helpers.backend import keras, tf
 
 QUICK = {"steps": 12, "batch_size": 16, "points": 2, "learning_rate": 1e-3}
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
+from tl_base.backend import keras
 from tl_helpers import data, models, transfer
-from tl_helpers.backend import keras
 
 
 @pytest.fixture(scope="module")

@@ -474,4 +474,4 @@ def test_the_reference_describes_every_public_function(site):
     }
     assert len(public) > 50
     assert public - described == set()
-    assert {f"tl_helpers.experiments.{name}" for name in ("Grid", "run", "records", "estimate")} <= described
+    assert {f"tl_experiments.{name}" for name in ("Grid", "run", "records", "estimate")} <= described

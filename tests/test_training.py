@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tl_base.backend import keras, tf
 from tl_helpers import models, training
-from tl_helpers.backend import keras, tf
 
 
 def linear(seed=0):

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tl_base.backend import keras
 from tl_helpers import knowledge, models, training, transfer
-from tl_helpers.backend import keras
 
 QUICK = {"steps": 12, "batch_size": 16, "points": 2}
 

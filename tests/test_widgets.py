@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tl_helpers import data, experiments, measures, widgets
-from tl_helpers.experiments import card, explorer, workbench
-from tl_helpers.experiments.grid import Run
+import tl_experiments as experiments
+from tl_experiments import card, choices, explorer, workbench
+from tl_experiments.grid import Run
+from tl_helpers import data, measures, widgets
 
 LIMIT = 150_000  # bytes of data and program together, compressed
 
@@ -24,23 +25,23 @@ def table():
 
 @pytest.fixture(scope="module")
 def shown(table):
-    return explorer.payload(table, pictures=False)
+    return choices.payload(table, pictures=False)
 
 
 @pytest.fixture
 def widget(shown):
-    return widgets.Explorer(shown=shown)
+    return explorer.Explorer(shown=shown)
 
 
 def number(method, states):
-    return next(i for i, s in enumerate(explorer.OFFER) if (s.method, s.states) == (method, states))
+    return next(i for i, s in enumerate(choices.OFFER) if (s.method, s.states) == (method, states))
 
 
 # --- What is offered -------------------------------------------------------------------------------------------------
 
 
 def test_what_is_copied_and_what_is_frozen_is_a_beginning():
-    states = [setting.states for setting in explorer.OFFER if setting.method == explorer.PLAIN]
+    states = [setting.states for setting in choices.OFFER if setting.method == choices.PLAIN]
     assert len(set(states)) == len(states) == 13
     for each in states:
         assert each.rstrip("R") in ("", "F", "T", "Z") or list(each) == sorted(each, key="FTZR".index)
@@ -48,9 +49,9 @@ def test_what_is_copied_and_what_is_frozen_is_a_beginning():
 
 
 def test_the_letters_say_what_the_records_hold(table):
-    for pair in explorer.PAIRS:
-        for setting in explorer.offered(pair):
-            row = explorer.rows_for(table, pair, setting, 10).iloc[0]
+    for pair in choices.PAIRS:
+        for setting in choices.offered(pair):
+            row = choices.rows_for(table, pair, setting, 10).iloc[0]
             copied, frozen = int(row.layers_copied), int(row.layers_frozen)
             counted = {
                 "source": (setting.states.count("F") + setting.states.count("T"), setting.states.count("F")),
@@ -60,18 +61,18 @@ def test_the_letters_say_what_the_records_hold(table):
 
 
 def test_every_choice_has_a_record_of_its_own(shown):
-    assert explorer.coverage(shown) == 1.0
+    assert choices.coverage(shown) == 1.0
 
 
 def test_a_choice_without_a_record_is_left_out(table):
-    fewer = explorer.payload(table[~(table.arm == "A2B, 1 frozen")], pictures=False)
-    assert 0.9 < explorer.coverage(fewer) < 1.0
+    fewer = choices.payload(table[~(table.arm == "A2B, 1 frozen")], pictures=False)
+    assert 0.9 < choices.coverage(fewer) < 1.0
     assert f"far|10|{number('plain', 'FTR')}" not in fewer["runs"]
 
 
 def test_runs_that_cannot_be_paired_are_refused(table):
     with pytest.raises(experiments.ExperimentError, match="pairs runs by seed"):
-        explorer.payload(table[~((table.arm == "A2B, 1 frozen") & (table.seed == 3))], pictures=False)
+        choices.payload(table[~((table.arm == "A2B, 1 frozen") & (table.seed == 3))], pictures=False)
 
 
 # --- What is shown ---------------------------------------------------------------------------------------------------
@@ -98,16 +99,16 @@ def test_the_weights_of_the_layers_are_those_of_the_network(shown):
 
 def test_answers_belong_to_the_run_that_is_shown(table, shown):
     kept = table[table.experiment == "examples"].set_index(["target", "arm", "labels_per_class"]).test_accuracy
-    for pair, setting, labels in itertools.product(explorer.PAIRS, explorer.OFFER, explorer.EXPLORED):
-        if setting in explorer.offered(pair):
-            row = explorer.rows_for(table, pair, setting, labels).iloc[0]
+    for pair, setting, labels in itertools.product(choices.PAIRS, choices.OFFER, choices.EXPLORED):
+        if setting in choices.offered(pair):
+            row = choices.rows_for(table, pair, setting, labels).iloc[0]
             found = kept[row.target, row.arm, labels]
             assert found == pytest.approx(row.test_accuracy, abs=card.TOLERANCE)
     assert {len(run["answers"]) for run in shown["runs"].values()} == {100}
 
 
 def test_answers_are_right_as_often_as_the_accuracy_says(shown):
-    truths = {pair["name"]: pair["truth"] for pair in explorer.payload()["pairs"] if "truth" in pair}
+    truths = {pair["name"]: pair["truth"] for pair in choices.payload()["pairs"] if "truth" in pair}
     here = {"far": data.load("mnist").name == "mnist", "near": data.load("cifar10", required=False) is not None}
     assert set(truths) == {pair for pair, found in here.items() if found}
     for pair, truth in truths.items():
@@ -120,9 +121,9 @@ def test_answers_are_right_as_often_as_the_accuracy_says(shown):
 
 @pytest.mark.parametrize("method", ["plain", "feature extraction", "LP-FT", "distillation"])
 def test_the_code_names_the_run(table, method):
-    setting = next(s for s in explorer.OFFER if s.method == method and "R" not in s.states)
-    run = Run.of(explorer.rows_for(table, "far", setting, 5).iloc[0])
-    text = explorer.code(run)
+    setting = next(s for s in choices.OFFER if s.method == method and "R" not in s.states)
+    run = Run.of(choices.rows_for(table, "far", setting, 5).iloc[0])
+    text = choices.code(run)
     compile(text, "code", "exec")
     assert f"learning_rate={run.learning_rate:g}, steps=200, batch_size=32, seed=0" in text
     assert "per_class=5" in text
@@ -164,7 +165,7 @@ def test_the_code_does_the_run_again(shown, method, states):
 )
 def test_what_is_not_offered_is_refused(shown, arguments, message):
     with pytest.raises(widgets.WidgetError, match=message):
-        widgets.Explorer(shown=shown, **arguments)
+        explorer.Explorer(shown=shown, **arguments)
 
 
 def test_a_choice_can_be_set_and_a_wrong_one_leaves_the_old(widget):
@@ -177,7 +178,7 @@ def test_a_choice_can_be_set_and_a_wrong_one_leaves_the_old(widget):
 
 @pytest.mark.parametrize("labels", [np.int64(50), np.uint8(50), 50.0, pd.Index([50])[0], np.array(50), Decimal(50)])
 def test_labels_are_any_whole_number(shown, labels):
-    widget = widgets.Explorer(labels=labels, shown=shown)
+    widget = explorer.Explorer(labels=labels, shown=shown)
     widget.choice = widget.choice | {"method": np.str_("LP-FT"), "states": "TTT", "labels": labels}
     assert json.loads(json.dumps(widget.choice)) == {"pair": "far", "labels": 50, "method": "LP-FT", "states": "TTT"}
     assert widget.html()
@@ -194,7 +195,7 @@ def test_the_rate_of_the_records_is_the_best_of_those_tried(shown):
 
 
 def test_the_page_holds_all_that_it_shows_and_is_small(shown):
-    page = widgets.Explorer(shown=explorer.payload()).html()
+    page = explorer.Explorer(shown=choices.payload()).html()
     assert len(gzip.compress(page.encode())) < LIMIT
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     assert page.count("</script") == 1
@@ -202,7 +203,7 @@ def test_the_page_holds_all_that_it_shows_and_is_small(shown):
 
 def test_nothing_in_the_data_ends_the_program(shown):
     hostile = shown | {"pairs": [shown["pairs"][0] | {"title": "</script><b>"}, shown["pairs"][1]]}
-    page = widgets.Explorer(shown=hostile).html()
+    page = explorer.Explorer(shown=hostile).html()
     assert "</script><b>" not in page
     assert json.loads('"\\u003c/script>\\u003cb>"') == "</script><b>"
 
@@ -290,7 +291,7 @@ def test_after_a_stop_the_next_training_is_the_one_that_is_told(widget, rehearsa
     ],
 )
 def test_seed_and_rate_are_any_number(widget, seed, rate, found):
-    run = widgets.run_of(widget.choice, seed, rate)
+    run = explorer.run_of(widget.choice, seed, rate)
     assert (run.seed, run.learning_rate) == found
     assert [type(each) for each in (run.seed, run.learning_rate)] == [int, float]
 
@@ -311,11 +312,11 @@ def test_seed_and_rate_are_any_number(widget, seed, rate, found):
 )
 def test_what_is_no_seed_or_rate_is_refused(widget, seed, rate, message):
     with pytest.raises(widgets.WidgetError, match=message):
-        widgets.run_of(widget.choice, seed, rate)
+        explorer.run_of(widget.choice, seed, rate)
 
 
 def test_without_a_rate_the_recorded_one_is_taken(widget, shown):
-    assert widgets.run_of(widget.choice).learning_rate == shown["runs"][f"far|5|{number('plain', 'FFR')}"]["rate"]
+    assert explorer.run_of(widget.choice).learning_rate == shown["runs"][f"far|5|{number('plain', 'FFR')}"]["rate"]
 
 
 def test_a_second_click_does_not_train_a_second_time(widget, rehearsal):

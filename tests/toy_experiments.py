@@ -8,8 +8,8 @@ import time
 import warnings
 from pathlib import Path
 
-from tl_helpers import experiments
-from tl_helpers.experiments import log
+import tl_experiments as experiments
+from tl_experiments import log
 
 
 def digits():
@@ -26,8 +26,8 @@ def source():
 
 def small():
     """Return a source that the project did not build: other names of layers, pixels scaled its own way."""
+    from tl_base.backend import keras
     from tl_helpers import models
-    from tl_helpers.backend import keras
 
     x = picture = keras.Input((32, 32, 3), name="picture")
     x = keras.layers.Rescaling(1 / 100, name="scaled")(x)
@@ -40,8 +40,8 @@ def small():
 
 def branched(*first):
     """Return a source with branches, a network inside, BatchNormalization and Dropout; `first` are its first layers."""
+    from tl_base.backend import keras
     from tl_helpers import models
-    from tl_helpers.backend import keras
 
     layers = keras.layers
     x = picture = keras.Input((32, 32, 3), name="picture")
@@ -61,8 +61,8 @@ def branched(*first):
 
 def dropped():
     """Return a source with Dropout between its last convolution and its features."""
+    from tl_base.backend import keras
     from tl_helpers import models
-    from tl_helpers.backend import keras
 
     layers = keras.layers
     chain = [
@@ -76,7 +76,7 @@ def dropped():
 
 def augmented():
     """Return the branched source behind a layer that flips images in training."""
-    from tl_helpers.backend import keras
+    from tl_base.backend import keras
 
     return branched(keras.layers.RandomFlip(name="flip"))
 

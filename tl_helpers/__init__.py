@@ -7,14 +7,9 @@ import importlib
 
 _SUBMODULES = (
     "data",
-    "drawing",
-    "experiments",
-    "files",
-    "graph",
     "knowledge",
     "measures",
     "models",
-    "pictures",
     "plots",
     "training",
     "transfer",

@@ -26,8 +26,8 @@ from urllib import parse, request
 import numpy as np
 from scipy import ndimage
 
-from tl_helpers.pictures import SIDE, DataError, DataWarning, converted, question, sides, to_source_format
-from tl_helpers.pictures import wrong as _wrong
+from tl_base.pictures import SIDE, DataError, DataWarning, converted, question, sides, to_source_format
+from tl_base.pictures import wrong as _wrong
 
 MOST_ROWS = 200_000  # of one array in a file: more than MNIST has, less than a memory holds
 PROBE_SECONDS = 8  # for the first answer of a download's host

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from tl_helpers import graph, models
-from tl_helpers.backend import keras, tf
+from tl_base import graph
+from tl_base.backend import keras, tf
+from tl_helpers import models
 from tl_helpers.training import Term
 
 

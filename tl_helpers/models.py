@@ -13,9 +13,9 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from tl_helpers import files, graph
-from tl_helpers.backend import keras, tf
-from tl_helpers.graph import ModelError
+from tl_base import files, graph
+from tl_base.backend import keras, tf
+from tl_base.graph import ModelError
 
 IMAGE_SHAPE = (32, 32, 3)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from tl_helpers import graph
-from tl_helpers.backend import forget_compiled, keras, tf
+from tl_base import graph
+from tl_base.backend import forget_compiled, keras, tf
 from tl_helpers.models import check_images, compiled, final_activation, tapped
 
 

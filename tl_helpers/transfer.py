@@ -12,9 +12,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tl_helpers import graph, models, training
+from tl_base import graph
+from tl_base.backend import keras
 from tl_helpers import knowledge as knowledges
-from tl_helpers.backend import keras
+from tl_helpers import models, training
 
 
 class TransferError(ValueError):

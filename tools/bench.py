@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_helpers import data, experiments, files, models, training, transfer
-from tl_helpers.backend import keras, tf
-from tl_helpers.experiments import heads, workbench
+import tl_experiments as experiments
+from tl_base import files
+from tl_base.backend import keras, tf
+from tl_experiments import heads, workbench
+from tl_helpers import data, models, training, transfer
 
 OUTPUT = Path(models.__file__).parent / "assets" / "bench.json"
 LABELS = (1, 2, 5, 10, 20, 50, 100)

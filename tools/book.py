@@ -31,9 +31,11 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
-from tl_helpers import data, files
+from tl_base import files
+from tl_helpers import data
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("tl_base", "tl_helpers", "tl_experiments")
 SIDE_BY_SIDE = min(4, os.cpu_count() or 1)  # chapters that run at once; four take up to 6.5 GB of memory
 # One thread a kernel: kernels that share the cores would else wait for each other.
 ONE_CORE = dict.fromkeys(
@@ -87,7 +89,8 @@ def data_identity():
 
 def digest_of_inputs():
     """Identify all that the chapters' outputs depend on, beside their own code."""
-    files = [*files_below(ROOT / "tl_helpers"), ROOT / "requirements.txt"]
+    packages = [path for name in PACKAGES for path in files_below(ROOT / name)]
+    files = [*packages, ROOT / "requirements.txt"]
     return digest_of(files, sys.version, sys.platform, data_identity())
 
 

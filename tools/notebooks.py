@@ -23,7 +23,7 @@ from book import NO_BARS
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tl_helpers import files
+from tl_base import files
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPARED = "nbval-check-output"

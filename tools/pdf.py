@@ -21,7 +21,7 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, Fit, FloatObject, NameObject, NullObject
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-from tl_helpers import files
+from tl_base import files
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHIN = "book:"  # marks a link to another place of the book, until all pages are known

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_helpers import data, files, models, training, transfer
-from tl_helpers.backend import keras, tf
+from tl_base import files
+from tl_base.backend import keras, tf
+from tl_helpers import data, models, training, transfer
 
 ASSETS = Path(models.__file__).parent / "assets"
 

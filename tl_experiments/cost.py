@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from tl_helpers.experiments.grid import ExperimentError, expand
-from tl_helpers.experiments.log import records
-from tl_helpers.experiments.plan import MEMORY, POINTS, batches, prefix_key
-from tl_helpers.experiments.runner import spread
+from tl_experiments.grid import ExperimentError, expand
+from tl_experiments.log import records
+from tl_experiments.plan import MEMORY, POINTS, batches, prefix_key
+from tl_experiments.runner import spread
 
 # Steps of two samples: their difference gives the cost of a step, the rest that of a start. Both have all points of a
 # learning curve, or these would count as steps.
@@ -65,8 +65,8 @@ def _kind(batch):
 
 def _measured(task, memory, threads):
     """Time samples of one kind of run; return the kind and its costs in seconds, and the sizes of its target."""
+    from tl_experiments import workbench
     from tl_helpers import models
-    from tl_helpers.experiments import workbench
 
     kind, batch = task
     run, bench = batch[0], workbench.bench(memory)

@@ -12,7 +12,7 @@ import random
 import re
 import zlib
 
-from tl_helpers.backend import keras, tf, to_snake_case
+from tl_base.backend import keras, tf, to_snake_case
 
 # Noise that regularises the layers behind it. In a frozen part it is off, as with Keras's `base(x, training=False)`.
 NOISE = (

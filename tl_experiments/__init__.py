@@ -1,15 +1,15 @@
 """Experiments: a grid says what to compare, `run` does what is missing, `records` reads what came out.
 
-``python -m tl_helpers.experiments --help`` explains the command line. Neither this package nor a grid loads TensorFlow;
+``python -m tl_experiments --help`` explains the command line. Neither this package nor a grid loads TensorFlow;
 only doing a run does. Taught in: chapter 4 (Worked example).
 """
 
-from tl_helpers.experiments import evidence, explorer
-from tl_helpers.experiments.cost import estimate
-from tl_helpers.experiments.grid import ExperimentError, Grid, Run, expand
-from tl_helpers.experiments.log import COLUMNS, SCHEMA_VERSION, history, records
-from tl_helpers.experiments.runner import run
-from tl_helpers.experiments.worked_example import (
+from tl_experiments import choices, evidence
+from tl_experiments.cost import estimate
+from tl_experiments.grid import ExperimentError, Grid, Run, expand
+from tl_experiments.log import COLUMNS, SCHEMA_VERSION, history, records
+from tl_experiments.runner import run
+from tl_experiments.worked_example import (
     ARMS,
     DEVELOPMENT_SEEDS,
     LEARNING_RATES,
@@ -69,5 +69,5 @@ def known():
         "noise": evidence.noise,
         "explorer-choice": evidence.explorer_choice,
         "explorer": evidence.explorer,
-        "examples": explorer.examples,
+        "examples": choices.examples,
     }

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tl_base.backend import tf
 from tl_helpers import training
-from tl_helpers.backend import tf
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7  # those of keras.optimizers.Adam
 

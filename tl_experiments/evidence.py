@@ -10,10 +10,10 @@ import json
 import numpy as np
 import pandas as pd
 
-from tl_helpers.experiments import worked_example
-from tl_helpers.experiments.grid import ExperimentError, Grid
-from tl_helpers.experiments.log import history
-from tl_helpers.experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen, of_experiment
+from tl_experiments import worked_example
+from tl_experiments.grid import ExperimentError, Grid
+from tl_experiments.log import history
+from tl_experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen, of_experiment
 from tl_helpers.measures import paired_interval
 
 FAR, NEAR, DIGITS = ("cifar10", "mnist"), ("cifar10-a", "cifar10-b"), ("digits", "mnist")

@@ -13,10 +13,10 @@ import joblib
 from joblib.externals.loky import process_executor
 from tqdm import tqdm
 
-from tl_helpers.experiments import fingerprints
-from tl_helpers.experiments.grid import ExperimentError, Grid, Run, expand, named
-from tl_helpers.experiments.log import open_log, records
-from tl_helpers.experiments.plan import MEMORY, batches
+from tl_experiments import fingerprints
+from tl_experiments.grid import ExperimentError, Grid, Run, expand, named
+from tl_experiments.log import open_log, records
+from tl_experiments.plan import MEMORY, batches
 
 
 def run(grids, path, *, jobs=1, dask=None, memory=MEMORY, retry_failed=False, progress=True, work=None):
@@ -158,14 +158,14 @@ def _check_prints(rows, wanted):
 
 def do(batch, memory, threads):
     """Do one batch: `workbench.work`, with TensorFlow loaded in the process that computes."""
-    from tl_helpers.experiments import workbench
+    from tl_experiments import workbench
 
     return workbench.work(batch, memory, threads)
 
 
 def identify(runs, memory, threads):
     """Say what the names of runs stand for: `workbench.identify`, likewise."""
-    from tl_helpers.experiments import workbench
+    from tl_experiments import workbench
 
     return workbench.identify(runs, memory, threads)
 

@@ -11,7 +11,7 @@ import traitlets
 from PIL import Image, ImageDraw
 
 from tl_helpers import data
-from tl_helpers.widgets import Page, _front
+from tl_helpers.widgets import Page, front
 
 TRUNK = ("conv1", "conv2", "conv3")
 SHAPES = ((3, 3, 3, 32), (3, 3, 32, 64), (3, 3, 64, 64))  # of their kernels; engine.js knows them too
@@ -161,9 +161,9 @@ class Draw(Page):
     """
 
     STATIC = ("content", "engine")
-    _esm = _front("common.js", "npz.js", "drawing.js")
+    _esm = front("common.js", "npz.js", "drawing.js")
     content = traitlets.Dict().tag(sync=True)
-    engine = traitlets.Unicode(_front("engine.js")).tag(sync=True)
+    engine = traitlets.Unicode(front("engine.js")).tag(sync=True)
 
     def __init__(self, start=None):
         start = examples() if start is None else start

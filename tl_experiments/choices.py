@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 from scipy import stats
 
+from tl_experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, rows_if_any, tuned_at
+from tl_experiments.grid import ExperimentError, Grid, Run
+from tl_experiments.log import history, records
+from tl_experiments.plan import ANSWERED, OTHER_SEED, base_run, trunk
 from tl_helpers import data
-from tl_helpers.experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, rows_if_any, tuned_at
-from tl_helpers.experiments.grid import ExperimentError, Grid, Run
-from tl_helpers.experiments.log import history, records
-from tl_helpers.experiments.plan import ANSWERED, OTHER_SEED, base_run, trunk
 
 PAIRS = {"far": FAR, "near": NEAR}
 TITLES = {"far": "far: CIFAR-10 → MNIST", "near": "near: CIFAR-10 classes A → classes B"}

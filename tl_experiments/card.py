@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tl_helpers import data, files
-from tl_helpers.experiments.grid import ExperimentError, Run
-from tl_helpers.experiments.log import SCHEMA_VERSION, records
-from tl_helpers.experiments.plan import MEMORY
-from tl_helpers.experiments.runner import do, spread
+from tl_base import files
+from tl_experiments.grid import ExperimentError, Run
+from tl_experiments.log import SCHEMA_VERSION, records
+from tl_experiments.plan import MEMORY
+from tl_experiments.runner import do, spread
+from tl_helpers import data
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 TOLERANCE = 0.02  # of accuracy: another number of threads rounds otherwise, and training enlarges it

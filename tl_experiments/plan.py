@@ -6,7 +6,7 @@ Taught in: How fast.
 import itertools
 from dataclasses import replace
 
-from tl_helpers.experiments.grid import CNN_DEPTHS, SOURCES, depth_of
+from tl_experiments.grid import CNN_DEPTHS, SOURCES, depth_of
 
 MEMORY = 1 << 30  # bytes of activations that a process keeps
 POINTS = 10  # of a learning curve

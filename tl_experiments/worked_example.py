@@ -7,7 +7,7 @@ import functools
 
 import pandas as pd
 
-from tl_helpers.experiments.grid import ExperimentError, Grid
+from tl_experiments.grid import ExperimentError, Grid
 
 LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 DEVELOPMENT_SEEDS = tuple(range(100, 110))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tl_experiments.grid import resolved
 from tl_helpers import data
-from tl_helpers.experiments.grid import resolved
 
 PLACES = ("TL_DATA_DIR", "KERAS_HOME", "TL_OFFLINE")  # what says where data are
 LOOKED_AT = 100  # images on which rules are compared

@@ -6,10 +6,10 @@ Without GRID: all of them, in this order. What the file holds is not done again;
 same command to go on. A run that fails has its error recorded; --retry-failed does it again.
 
 Try:
-  python -m tl_helpers.experiments --dry-run              list the missing runs and estimate their cost
-  python -m tl_helpers.experiments tuning --jobs 2        two processes of one thread each
-  python -m tl_helpers.experiments --repeat 20            do 20 recorded runs again and compare
-  python -m tl_helpers.experiments --dask tcp://host:8786 on the workers of a Dask cluster; records are written here
+  python -m tl_experiments --dry-run              list the missing runs and estimate their cost
+  python -m tl_experiments tuning --jobs 2        two processes of one thread each
+  python -m tl_experiments --repeat 20            do 20 recorded runs again and compare
+  python -m tl_experiments --dask tcp://host:8786 on the workers of a Dask cluster; records are written here
 """
 
 import argparse
@@ -20,10 +20,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from tl_base.files import FileError
+from tl_experiments import COLUMNS, ExperimentError, estimate, expand, known, records, run
+from tl_experiments.card import TOLERANCE, repeat, write_card
 from tl_helpers.data import DataError
-from tl_helpers.experiments import COLUMNS, ExperimentError, estimate, expand, known, records, run
-from tl_helpers.experiments.card import TOLERANCE, repeat, write_card
-from tl_helpers.files import FileError
 
 
 def main(arguments=None):
@@ -32,7 +32,7 @@ def main(arguments=None):
     told = "\n".join(f"  {name:<10} {make.__doc__.splitlines()[0]}" for name, make in grids.items())
     layout = argparse.RawDescriptionHelpFormatter
     told = __doc__.format(grids=told)
-    parser = argparse.ArgumentParser("python -m tl_helpers.experiments", description=told, formatter_class=layout)
+    parser = argparse.ArgumentParser("python -m tl_experiments", description=told, formatter_class=layout)
     default = Path(str(resources.files("tl_helpers") / "assets" / "records.csv"))
     parser.add_argument("grids", nargs="*", metavar="GRID", help="which grids; see above")
     parser.add_argument("--output", type=Path, default=default, help="file of records (default: the one that ships)")

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_helpers import data, graph, knowledge, measures, models, transfer
-from tl_helpers.backend import keras, tf
-from tl_helpers.experiments import fingerprints, heads
-from tl_helpers.experiments.grid import TARGETS, ExperimentError, made, named, resolved
-from tl_helpers.experiments.plan import (
+from tl_base import graph
+from tl_base.backend import keras, tf
+from tl_experiments import fingerprints, heads
+from tl_experiments.grid import TARGETS, ExperimentError, made, named, resolved
+from tl_experiments.plan import (
     ANSWERED,
     MEMORY,
     OTHER_SEED,
@@ -32,6 +32,7 @@ from tl_helpers.experiments.plan import (
     trains_together,
     trunk,
 )
+from tl_helpers import data, knowledge, measures, models, transfer
 
 CKA_LAYERS = ("pool1", "pool2", "conv3")
 CKA_IMAGES = 2000  # fewer than pool1 and pool2 have activations: read it beside two networks from scratch

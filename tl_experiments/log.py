@@ -17,8 +17,8 @@ from importlib import resources
 
 import pandas as pd
 
-from tl_helpers import files
-from tl_helpers.experiments.grid import ExperimentError
+from tl_base import files
+from tl_experiments.grid import ExperimentError
 
 try:
     import fcntl
@@ -235,7 +235,7 @@ def _sound_lines(path):
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError:
-        raise ExperimentError(f"{path} is not there. `python -m tl_helpers.experiments` computes records.") from None
+        raise ExperimentError(f"{path} is not there. `python -m tl_experiments` computes records.") from None
     except OSError as error:
         raise ExperimentError(f"{path} cannot be read ({error}).") from error
     except UnicodeDecodeError as error:

@@ -13,8 +13,8 @@ from importlib import resources
 
 import pandas as pd
 
-from tl_helpers.experiments.evidence import FAR, LABELS, NEAR, TUNED_AT, dead, rows_if_any
-from tl_helpers.experiments.grid import ExperimentError
+from tl_experiments.evidence import FAR, LABELS, NEAR, TUNED_AT, dead, rows_if_any
+from tl_experiments.grid import ExperimentError
 from tl_helpers.measures import kendall_interval, paired_interval
 
 FEW = LABELS[:4]  # 1 to 10 labels per class

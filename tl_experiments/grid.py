@@ -383,7 +383,7 @@ def made(role, name, function):
     except Exception as error:  # the user's own: whatever it was, no run could be done
         raise ExperimentError(f"The {role} {name!r} cannot be made: {type(error).__name__}: {error}") from error
     if role == "source":
-        from tl_helpers.backend import keras
+        from tl_base.backend import keras
 
         expected = keras.Model
     else:

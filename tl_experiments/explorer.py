@@ -1,0 +1,222 @@
+"""The explorer: recorded runs everywhere, live training where there is a kernel.
+
+Taught in: chapter 4.2 (The explorer).
+"""
+
+import threading
+from dataclasses import replace
+
+import traitlets
+
+from tl_experiments import choices
+from tl_experiments.grid import Run
+from tl_experiments.log import records
+from tl_helpers.widgets import Page, WidgetError, front, plain
+
+IDLE = {"status": "idle", "message": "Train runs this choice in the kernel, as the records were made.", "steps": []}
+
+
+class Explorer(Page):
+    """Compare frozen and fine-tuned layers: recorded runs everywhere, live training where there is a kernel.
+
+    Parameters
+    ----------
+    pair : {"far", "near"}
+        CIFAR-10 to MNIST, or five classes of CIFAR-10 to the other five.
+    labels : int
+        Per class: 2, 5, 10 or 50. Any whole number will do, NumPy's too.
+    method : str
+        ``"plain"``, ``"feature extraction"``, ``"LP-FT"``, ``"L2-SP"``, ``"attention transfer"``, ``"distillation"``
+        or ``"logic rules"``.
+    states : str
+        One letter for each of conv1 to conv3: F copied and frozen, T copied and trained, R random and trained, Z random
+        and frozen.
+    shown : dict, optional
+        As `choices.payload` returns it; by default made of the records that ship.
+
+    Attributes
+    ----------
+    choice : dict
+        ``pair``, ``labels``, ``method``, ``states``: what is shown now; it follows the reader, and can be set.
+    live : dict
+        State of the training in the kernel: ``status`` (idle, loading, training, done, stopped, error), ``message``,
+        ``choice``, ``seed``, ``rate``, ``code`` (the call that does this run again), ``steps``, ``total``,
+        ``accuracy`` (on validation images), ``test``.
+
+    Raises
+    ------
+    WidgetError
+        If nothing of that kind is offered.
+
+    Notes
+    -----
+    Taught in: chapter 4.2 (The explorer).
+    """
+
+    STATIC = ("payload", "choice")
+    _esm = front("common.js", "explorer.js")
+    payload = traitlets.Dict().tag(sync=True)
+    choice = traitlets.Dict().tag(sync=True)
+    live = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, pair="far", labels=5, method="plain", states="FFR", shown=None):
+        choice = _choice({"pair": pair, "labels": labels, "method": method, "states": states})
+        shown = choices.payload() if shown is None else shown
+        super().__init__(payload=shown, choice=choice, live=IDLE | {"choice": None})
+        self._stop, self._thread = threading.Event(), None
+        self.on_msg(self._heard)
+
+    @traitlets.validate("choice")
+    def _offered(self, proposal):
+        return _choice(proposal["value"])
+
+    def __repr__(self):
+        return f"Explorer({', '.join(f'{name}={value!r}' for name, value in self.choice.items())})"
+
+    def _heard(self, _, message, __):
+        self.send({"heard": message.get("do")})  # the page waits for this: a restarted kernel would stay silent
+        if message.get("do") == "stop":
+            self._stop.set()
+        elif message.get("do") == "train":
+            self.train(message["seed"], message["rate"], {name: message[name] for name in self.choice})
+
+    def train(self, seed=0, rate=None, choice=None):
+        """Train a choice in the background, through the code that made the records; `live` follows.
+
+        Parameters
+        ----------
+        seed : int
+        rate : float, optional
+            Learning rate; by default the recorded one.
+        choice : dict, optional
+            By default what is shown.
+
+        Returns
+        -------
+        bool
+            Whether training began: while one runs, another does not begin.
+
+        Raises
+        ------
+        WidgetError
+            If nothing of that kind is offered. A wrong seed or rate is told in `live`.
+        """
+        if self.live["status"] in ("loading", "training"):
+            return False
+        choice = _choice(self.choice if choice is None else choice)
+        self._stop.clear()
+        self.live = IDLE | {"status": "loading", "choice": choice, "message": "Loading the network and the images …"}
+        self._thread = threading.Thread(target=self._train, args=(choice, seed, rate), daemon=True)
+        self._thread.start()
+        return True
+
+    def stop(self):
+        """End the training after the point that it is at; what was reached stays shown."""
+        self._stop.set()
+
+    def _train(self, choice, seed, rate):
+        try:
+            run = run_of(choice, seed, rate)
+            self.live = self.live | {"seed": run.seed, "rate": run.learning_rate, "code": choices.code(run)}
+            from tl_experiments import workbench  # loads TensorFlow
+
+            row = workbench.live(run, lambda history: self._show(run, history))
+        except Exception as error:
+            self.live = self.live | {"status": "error", "message": f"It could not be trained. {error}"}
+            return
+        if row["test_accuracy"] is None:
+            done = (
+                f"{_which(run)}: stopped after {self.live['steps'][-1]} of {self.live['total']} steps; the test set "
+                "was not looked at."
+            )
+            self.live = self.live | {"status": "stopped", "message": done}
+        else:
+            right = f"{100 * row['test_accuracy']:.1f} % of the test images right"
+            said = f"{_which(run)}: {right}, {row['seconds']:.1f} s."
+            self.live = self.live | {"status": "done", "test": row["test_accuracy"], "message": said}
+
+    def _show(self, run, history):
+        """Show a point of the live curve; tell whether to end."""
+        points = {"steps": list(history.steps), "accuracy": list(history.validation_accuracy), "total": run.steps}
+        reached = f"step {history.steps[-1]} of {run.steps}, validation accuracy {history.validation_accuracy[-1]:.2f}"
+        said = f"{_which(run)}: {reached}."
+        self.live = self.live | points | {"status": "training", "test": None, "message": said}
+        return self._stop.is_set()
+
+
+def run_of(choice, seed=0, rate=None):
+    """Return the run of a choice in the explorer: that of the records, with a seed and a learning rate of one's own.
+
+    Parameters
+    ----------
+    choice : dict
+        As `Explorer.choice`.
+    seed : int
+        From 0 on.
+    rate : float, optional
+        Learning rate, above 0; by default the recorded one.
+
+    Returns
+    -------
+    experiments.Run
+
+    Raises
+    ------
+    WidgetError
+        If nothing of that kind is offered, it has no record that says how to train it, or seed or rate are not as
+        above.
+
+    Notes
+    -----
+    Taught in: chapter 4.2 (The explorer).
+    """
+    choice = _choice(choice)
+    rows = choices.rows_for(records(), choice["pair"], _setting(choice), choice["labels"])
+    if rows.empty:
+        raise WidgetError("Nothing of this kind was recorded, so its learning rate is unknown. Choose another.")
+    run = Run.of(rows.iloc[0])
+    seed, rate = plain(seed, "seed"), plain(run.learning_rate if rate is None else rate, "rate")
+    if type(seed) is not int or not 0 <= seed < 2**31:
+        raise WidgetError(f"A seed is a whole number from 0 to {2**31 - 1:,}; found {seed!r}.")
+    if type(rate) not in (int, float) or rate <= 0:
+        raise WidgetError(f"A learning rate is a number above 0; found {rate!r}. Leave it out for the recorded one.")
+    return replace(run, experiment="live", seed=seed, learning_rate=float(rate))
+
+
+def _which(run):
+    return f"Seed {run.seed}, learning rate {run.learning_rate:g}"
+
+
+def _choice(choice):
+    """Return a choice with Python's own numbers and words, if it is offered."""
+    names = ("pair", "labels", "method", "states")
+    choice = plain(choice, "choice")
+    if not isinstance(choice, dict) or set(choice) != set(names):
+        raise WidgetError(f"A choice has {', '.join(names)}; found {choice!r}.")
+    if type(choice["labels"]) is float and choice["labels"].is_integer():
+        choice["labels"] = int(choice["labels"])
+    for name in names:
+        kind, words = (int, "whole number") if name == "labels" else (str, "word")
+        if type(choice[name]) is not kind:
+            raise WidgetError(f"{name} is {choice[name]!r}; expected a {words}.")
+    _setting(choice)
+    return choice
+
+
+def _setting(choice):
+    """Return the setting that a choice names."""
+    if choice["pair"] not in choices.PAIRS or choice["labels"] not in choices.EXPLORED:
+        pairs, labels = ", ".join(choices.PAIRS), ", ".join(map(str, choices.EXPLORED))
+        raise WidgetError(
+            f"Pairs are {pairs}; labels per class {labels}. Found {choice['pair']!r}, {choice['labels']!r}."
+        )
+    offered = choices.offered(choice["pair"])
+    found = [each for each in offered if (each.method, each.states) == (choice["method"], choice["states"])]
+    if not found:
+        known = "; ".join(f"{method} with {', '.join(states)}" for method, states in _states_by_method(offered).items())
+        raise WidgetError(f"There is no {choice['method']!r} with {choice['states']!r}. Offered: {known}.")
+    return found[0]
+
+
+def _states_by_method(offered):
+    return {each.method: [other.states for other in offered if other.method == each.method] for each in offered}
