@@ -228,8 +228,13 @@ def grow(figure: Figure, inches: float) -> None:
     figure.set_figheight(figure.get_figheight() + max(0, inches))
 
 
-def name_ends(figure: Figure, axis: Axes, ends: Mapping[str, tuple[float, str]]) -> bool:
-    """Write names to the right of an axis, where their lines end: name to the height of the end, and its colour.
+def name_ends(figure: Figure, axis: Axes, ends: Mapping[str, tuple[float, Mapping[str, Any]]]) -> bool:
+    """Write names to the right of an axis, where their lines end, each behind a sample of its line.
+
+    Parameters
+    ----------
+    ends : mapping of str to (float, mapping)
+        Name to the height of the end, and to the line's properties, ``color`` among them.
 
     Returns
     -------
@@ -246,15 +251,15 @@ def name_ends(figure: Figure, axis: Axes, ends: Mapping[str, tuple[float, str]])
     low, high = axis.get_ylim()
     heights = spread([room * (ends[name][0] - low) / (high - low) for name in order], gap)
     steps = np.arange(len(order))
-    heights = np.clip(heights, gap * (steps + 0.5), room - gap * (steps[::-1] + 0.5))
-    text = {"fontsize": 9, "va": "center", "linespacing": 1.05}
+    heights = np.clip(heights, gap * (steps + 0.5), room - gap * (steps[::-1] + 0.5)) / room
     for name, height in zip(order, heights, strict=True):
-        end, colour = ends[name]
-        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0, "relpos": (0, 0.5)}
-        there, beside = (1.0, end), (1.04, float(height / room))
-        across = axis.get_yaxis_transform()
-        note = axis.annotate(names[name], there, beside, across, "axes fraction", line, color=colour)
-        note.set(**text)
+        end, look = ends[name]
+        lead = {"color": look["color"], "linewidth": 0.7, "clip_on": False}
+        axis.plot([1.0, 1.04], [(end - low) / (high - low), height], transform=axis.transAxes, **lead)
+        sample = {"transform": axis.transAxes, "clip_on": False, "markevery": [1], "markersize": 5, **look}
+        axis.plot([1.05, 1.085, 1.12], [height] * 3, **sample)
+        axis.text(1.135, height, names[name], transform=axis.transAxes, color=look["color"], fontsize=9, va="center")
+    axis.set_ylim(low, high)
     return True
 
 

@@ -94,7 +94,7 @@ def picture_rows(
     above = 0.16 * max((title.count("\n") + 1 for title in titles), default=1)
     figure, axes = sheet(0.14 + above + cell * len(rows), len(rows), columns)
     for line, (name, row) in zip(axes, rows.items(), strict=True):
-        line[0].set_ylabel(broken(name, max(7, columns_on(cell))))
+        line[0].set_ylabel(broken(name, max(10, columns_on(cell, 9))), fontsize=9)
         maps = [finite(each, f"numbers of {name!r}", "(H, W)", 2) for each in row if np.ndim(each) == 2]
         for axis, picture in zip(line, row, strict=True):
             axis.set(xticks=[], yticks=[])

@@ -51,6 +51,7 @@ def difference_map(table: pd.DataFrame, xlabel: str, ylabel: str = "", unit: str
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)  # beside a bracket a tick reads as a minus
     figure.colorbar(picture, ax=axis, label=unit, fraction=0.05, pad=0.02)
     digits = max(1, 1 - int(np.floor(np.log10(most))))  # two of them of the largest difference, however small
     texts = {}

@@ -8,6 +8,7 @@ import importlib
 _SUBMODULES = (
     "data",
     "knowledge",
+    "looks",
     "measures",
     "models",
     "plots",

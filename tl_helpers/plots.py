@@ -125,14 +125,15 @@ def curves(
     if wrong is not None:
         raise ValueError(f"A logarithmic axis has no place for {wrong}. Leave it out, or set scale='even'.")
     figure, ((axis,),) = sheet(3.6)
-    ends = {}
+    ends: dict[str, tuple[float, dict[str, Any]]] = {}
     for shift, (name, look) in zip(_beside(len(arms)), looks.items(), strict=True):
         at = {place: place if scale == "log" else places.index(place) + shift for place in places}
         arm = {at[place]: arms[name][place] for place in places if place in arms[name]}
-        ends[name] = _curve(axis, arm, name, look, "band" if scale == "log" else "bars"), look.colour
+        ends[name] = _curve(axis, arm, name, look, "band" if scale == "log" else "bars"), _line(look)
     if chance is not None:
-        axis.axhline(chance, color="#666666", linewidth=1, linestyle=":", label="guessing")
-        ends.setdefault("guessing", (chance, "#666666"))
+        guessing = {"color": "#666666", "linewidth": 1, "linestyle": ":"}
+        axis.axhline(chance, **guessing, label="guessing")
+        ends.setdefault("guessing", (chance, guessing))
     axis.set(xscale="log" if scale == "log" else "linear", xlabel=xlabel, ylabel=ylabel)
     if scale == "log":
         figures.mark_places(axis, places)

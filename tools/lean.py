@@ -29,8 +29,10 @@ def name_toggles(app, page, template, context, doctree):
 
 
 def size_of(path):
-    """Return width and height of a picture, in pixels."""
-    with Image.open(Path(path)) as picture:
+    """Return width and height of a picture, in pixels; those of a drawing stand in its first line."""
+    if (path := Path(path)).suffix == ".svg":
+        return tuple(int(length) for length in re.search(r'width="(\d+)" height="(\d+)"', path.read_text("utf-8")).groups())
+    with Image.open(path) as picture:
         return picture.size
 
 
