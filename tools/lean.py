@@ -31,7 +31,8 @@ def name_toggles(app, page, template, context, doctree):
 def size_of(path):
     """Return width and height of a picture, in pixels; those of a drawing stand in its first line."""
     if (path := Path(path)).suffix == ".svg":
-        return tuple(int(length) for length in re.search(r'width="(\d+)" height="(\d+)"', path.read_text("utf-8")).groups())
+        found = re.search(r'width="(\d+)" height="(\d+)"', path.read_text(encoding="utf-8"))
+        return int(found[1]), int(found[2])
     with Image.open(path) as picture:
         return picture.size
 
