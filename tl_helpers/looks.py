@@ -43,13 +43,14 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     # Copied and trained on.
     "#C85200": (
         *("fine-tuned from the source", "LP-FT", "fine-tuned, two rates", "plain fine-tuning"),
-        *("fine-tuned on 500 labels", "A2B, 1 frozen", "A3B, 1 frozen", "A3B, 2 frozen"),
         *(f"A{n}B+" for n in _SWEPT),
+        *("fine-tuned on 500 labels", "A2B, 1 frozen", "A3B, 1 frozen", "A3B, 2 frozen"),
     ),
     # Random features: what the architecture gives.
     "#00694C": (
-        *("linear head, random features", "random, frozen"),
+        "linear head, random features",
         *(f"linear head on {layer}, random features" for layer in _CUT),
+        "random, frozen",
         *(f"random{n}B" for n in _SWEPT[1:]),
     ),
     "#000000": ("from scratch",),
@@ -76,9 +77,9 @@ SHORT = {
 ALIASES = RECORDED | SHORT
 _MARKERS = "os^DvPX<>*phd"
 _DASHES = ((), (5, 1.5), (3, 1, 1, 1), (1.5, 1), (7, 1.5, 1, 1.5), (4, 1, 1, 1, 1, 1), (1, 2))
-# Seven steps apart, so that the first two of every family have markers of their own in a figure of all families.
+# In such steps that the arms of one figure differ in marker and in dash too.
 ARMS = {
-    name: Look(colour, _MARKERS[(row + 7 * column) % 13], _DASHES[(row + column) % 7])
+    name: Look(colour, _MARKERS[(row + 7 * column) % 13], _DASHES[(row + 5 * column) % 7])
     for row, (colour, names) in enumerate(FAMILIES.items())
     for column, name in enumerate(names)
 }
