@@ -7,7 +7,7 @@ import base64
 import io
 import itertools
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,7 @@ from scipy import stats
 from tl_experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, rows_if_any, tuned_at
 from tl_experiments.grid import ExperimentError, Grid, Run
 from tl_experiments.log import history, records
-from tl_experiments.plan import ANSWERED, OTHER_SEED, base_run, trunk
+from tl_experiments.plan import ANSWERED
 from tl_helpers import data
 
 PAIRS = {"far": FAR, "near": NEAR}
@@ -221,7 +221,6 @@ def _shown(table, rows, kept):
     count = len(scores)
     half = stats.t.ppf(0.975, count - 1) * scores.std(axis=0, ddof=1) / np.sqrt(count)
     row = rows.iloc[0]
-    run = Run.of(row)
     return {
         "test": [round(float(value), 4) for value in rows.test_accuracy],
         "steps": curves[0]["steps"],
@@ -233,7 +232,7 @@ def _shown(table, rows, kept):
         "triedAt": _tried_at(row)[1],
         "parameters": int(row.trainable_parameters),
         "seconds": round(float(rows.seconds.median()), 2),
-        "code": code(run),
+        "code": Run.of(row).code(),
         "answers": kept.get((row.source, row.target, row.arm, int(row.labels_per_class)), ""),
     }
 
@@ -263,140 +262,6 @@ def _answers(table):
     keys = zip(rows.source, rows.target, rows.arm, rows.labels_per_class.astype(int), strict=True)
     told = ("".join(map(str, json.loads(text)["answers"])) for text in rows.measures)
     return dict(zip(keys, told, strict=True))
-
-
-def code(run):
-    """Write the calls of `tl_helpers` that do a run again.
-
-    Parameters
-    ----------
-    run : Run
-        Of any `Grid`, or `Run.of` a record.
-
-    Returns
-    -------
-    str
-        Python that ends with the run's accuracy in ``accuracy``: on the test set if the run looked at it, else on the
-        validation images. What a run measures besides, `Grid.measures`, is not part of it.
-
-    Notes
-    -----
-    Taught in: chapter 4.2 (The explorer).
-    """
-    before, call, arguments = _call(run)
-    listed = "".join(f"    {argument},\n" for argument in (*arguments, _budget(run)) if argument)
-    score = "result.evaluate(target.test).accuracy" if run.test else "result.validation_accuracy"
-    text = "\n".join([*_data(run), *before, f"result = transfer.{call}(", f"{listed})"]) + f"\naccuracy = {score}\n"
-    imports = "from tl_helpers import data, knowledge, models, transfer\n"
-    used = [line for line, name in _IMPORTS.items() if name in text]
-    return "\n".join([*used, "", imports + "\n" + text]) if used else imports + "\n" + text
-
-
-_IMPORTS = {"from dataclasses import replace": "replace(", "from pkgutil import resolve_name": "resolve_name("}
-
-
-def _data(run):
-    """Return the lines that make the source and the split."""
-    seed = f"seed={run.seed}"
-    if run.labels_per_class is None:
-        lines = [f"target = data.full_split(images, {seed})"]
-    else:
-        lines = [f"target = data.few_shot(images, per_class={run.labels_per_class}, {seed})"]
-    if run.label_noise:
-        noisy = f"data.with_label_noise(target.train, {run.label_noise!r}, {seed})"
-        lines.append(f"target = replace(target, train={noisy})")
-    if run.epochs:
-        passes = f"{run.epochs} * len(target.train) // {run.batch_size}"
-        lines.append(f"steps = max({run.steps}, {passes})")
-    return [f"source = {_source(run.source)}", f"images = {_images(run.target)}", *lines]
-
-
-def _source(name):
-    if ":" in name:
-        return f"resolve_name({_quoted(name)})()"
-    name, _, epoch = name.partition("@")
-    return f"models.pretrained({_quoted(name)}{', epoch=' + epoch if epoch else ''})"
-
-
-def _images(name):
-    if ":" in name:
-        return f"resolve_name({_quoted(name)})()"
-    if name in ("cifar10-a", "cifar10-b"):
-        classes = name.upper().replace("-", "_")
-        return f'data.only(data.load("cifar10"), data.{classes}, "{name}")'
-    return "data.digits()" if name == "digits" else f"data.load({_quoted(name)})"
-
-
-def _quoted(text):
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _budget(run):
-    """Return the arguments that say how long and how fast to train."""
-    steps = "steps" if run.epochs else run.steps
-    return f"learning_rate={run.learning_rate!r}, steps={steps}, batch_size={run.batch_size}, seed={run.seed}"
-
-
-def _call(run):
-    """Return lines to run before, the function of `transfer`, and its arguments but for the budget."""
-    told = {name: value for name, value in run.settings if name != "base_rate"}
-    shape = f"layer={_quoted(run.layer)}" + (f", head={run.head!r}" if run.head else "")
-    if run.method == "from scratch":
-        return (), "from_scratch", (f"target, architecture=source, {shape}",)
-    before, source, start = _start(run)
-    depths = f"copy={run.layers_copied}, freeze={run.layers_frozen}"
-    arguments = f"{source}, target, {shape}", depths, start
-    if run.method == "feature extraction":
-        return before, "feature_extraction", (arguments[0], start, _given(told))
-    if run.method in ("parameter transfer", "LP-FT"):
-        if run.method == "LP-FT" and "probe_steps" not in told:
-            half = "steps // 2" if run.epochs else run.steps // 2
-            arguments += (f"probe_steps={half}",)
-        return before, "parameter_transfer", (*arguments, _given(told))
-    teacher, made = _constraint(run, told)
-    return (*before, *teacher), "knowledge_transfer", (*arguments, f"knowledge=[knowledge.{made}]")
-
-
-def _start(run):
-    """Return lines that train base B, where a run starts from it; the network to copy from; an argument about it."""
-    if run.initialisation != "target":
-        return (), "source", "" if run.initialisation == "source" else 'initialisation="random"'
-    base = base_run(run)
-    base = replace(base, seed=OTHER_SEED + base.seed)
-    lines = (
-        "base = transfer.from_scratch(",
-        f"    target, architecture=source, layer={_quoted(base.layer)},",
-        f"    {_budget(base)},",
-        ").model",
-    )
-    return lines, "base", ""
-
-
-def _given(told):
-    """Write settings as arguments of a call."""
-    return ", ".join(f"{name}={_quoted(each) if isinstance(each, str) else repr(each)}" for name, each in told.items())
-
-
-def _constraint(run, told):
-    """Return lines that make a teacher, if there is one, and the constraint."""
-    given = _given({name: value for name, value in told.items() if name not in ("teacher", "rules")})
-    rest = f", {given}" if given else ""
-    if run.method == "distillation":
-        name = told["teacher"]
-        if isinstance(name, str):
-            return (), f'Distillation({_source(name)}, models.model_card({_quoted(name)})["classes"]{rest})'
-        shape = f"layer={_quoted(trunk(run))}, steps=200, points=1, seed={OTHER_SEED}"
-        teacher = (
-            f"labelled = data.few_shot(images, per_class={name}, seed={OTHER_SEED})",
-            f"teacher = transfer.parameter_transfer(source, labelled, {shape}).model",
-        )
-        return teacher, f"Distillation(teacher, images.class_names{rest})"
-    if run.method == "logic rules":
-        module, _, function = told["rules"].partition(":")
-        shipped = module == "tl_helpers.knowledge"
-        rules = f"knowledge.{function}()" if shipped else f"resolve_name({_quoted(told['rules'])})()"
-        return (), f"LogicRules({rules}{rest})"
-    return (), f"{'L2SP' if run.method == 'L2-SP' else 'AttentionTransfer'}({given})"
 
 
 def _where(setting):

@@ -117,7 +117,7 @@ class Explorer(Page):
     def _train(self, choice, seed, rate):
         try:
             run = run_of(choice, seed, rate)
-            self.live = self.live | {"seed": run.seed, "rate": run.learning_rate, "code": choices.code(run)}
+            self.live = self.live | {"seed": run.seed, "rate": run.learning_rate, "code": run.code()}
             from tl_experiments import workbench  # loads TensorFlow
 
             row = workbench.live(run, lambda history: self._show(run, history))

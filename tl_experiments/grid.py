@@ -9,28 +9,24 @@ import itertools
 import json
 import math
 import pkgutil
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
+from typing import Any, Self
 
-import pandas as pd
+from tl_experiments.recipes import (
+    CNN_DEPTHS,
+    HALVES,
+    METHODS,
+    MODULE_FUNCTION,
+    RNN_DEPTHS,
+    SOURCES,
+    Recipe,
+    sorted_settings,
+)
 
-# Each method with the settings that it knows; those with a star it needs.
-SETTINGS = {
-    "feature extraction": ("standardise",),
-    "parameter transfer": ("head_rate",),
-    "LP-FT": ("head_rate", "probe_steps"),
-    "L2-SP": ("alpha*", "beta"),
-    "distillation": ("teacher*", "temperature", "weight"),
-    "attention transfer": ("strength*", "layers"),
-    "logic rules": ("rules*", "strength", "weight"),
-    "from scratch": (),
-}
-METHODS = tuple(SETTINGS)
 INITIALISATIONS = ("source", "random", "target")
-SOURCES = ("cifar10", "cifar10-a", "cifar10-rows", "digits")  # told here, a grid needs no TensorFlow
-TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
+TARGETS = ("mnist", "digits", "cifar10", *HALVES)
 AXES = (
     "method",
     "initialisation",
@@ -46,98 +42,42 @@ AXES = (
 # Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
 # shifted test sets; linear CKA of each layer before and after training; answers to a hundred test images.
 MEASURES = ("logme", "leep", "shifts", "cka", "answers")
-PULLED_TO_SOURCE = ("L2-SP", "attention transfer")  # the source's weights or maps are the constraint
-# Weight layers up to and with each layer: the most that `layers_copied` can be. Told here, a grid needs no TensorFlow.
-CNN_DEPTHS = {
-    "rescale": 0,
-    "conv1": 1,
-    "pool1": 1,
-    "conv2": 2,
-    "pool2": 2,
-    "conv3": 3,
-    "flatten": 3,
-    "dense": 4,
-}
-RNN_DEPTHS = {"rescale": 0, "rows": 0, "gru": 1, "dense": 2}
 
 
 class ExperimentError(ValueError):
     """A grid, a file of records or a request for a run is not what was expected."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training run: everything that decides its numbers.
+@dataclass(frozen=True, kw_only=True)
+class Run(Recipe):
+    """One training run: a recipe, what it is done for, and what is measured besides accuracy.
 
     Attributes
     ----------
     experiment : str
         Part of the key: the same training may serve to tune, without test set, and to report.
-    source, target : str
-        Names as `Grid` explains them.
-    method, initialisation, layer, head, layers_copied, layers_frozen, labels_per_class, learning_rate, batch_size, seed
-        As in `Grid`, one value each.
-    steps : int
-        Training steps, at least.
-    epochs : int
-        Passes over the training images, at least; on a full set they can be more than `steps`.
-    test : bool
-        Whether the test set is scored, once, at the end.
-    settings : tuple of (str, value)
-        The method's own arguments, sorted by name.
-    label_noise, measures
-        As in `Grid`. In the key they stand only where they are not empty: runs from before they were thought of keep
-        theirs.
+    measures : tuple of str
+        As in `Grid`. Measures and label noise stand in the key only where there are any: runs from before they were
+        thought of keep theirs.
     arm : str
         Name in tables and figures; no part of the key.
     """
 
     experiment: str
-    source: str
-    target: str
-    method: str
-    initialisation: str
-    layer: str
-    head: tuple
-    layers_copied: int
-    layers_frozen: int
-    labels_per_class: int | None
-    learning_rate: float
-    batch_size: int
-    seed: int
-    steps: int
-    epochs: int
-    test: bool
-    settings: tuple = ()
-    label_noise: float = 0.0
-    measures: tuple = ()
+    measures: tuple[str, ...] = ()
     arm: str = field(default="", compare=False)
 
     @property
-    def key(self):
+    def key(self) -> str:
         """Sixteen hexadecimal digits that name the run for good: the same fields, the same key, on every machine."""
-        told = {name: value for name, value in asdict(self).items() if name != "arm"}
-        told = {name: value for name, value in told.items() if value or name not in ("label_noise", "measures")}
-        return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
-
-    def steps_on(self, count):
-        """Return the training steps on `count` images: at least ``steps``, and at least ``epochs`` passes."""
-        return max(self.steps, self.epochs * count // self.batch_size)
+        values = {name: value for name, value in asdict(self).items() if name != "arm"}
+        values = {name: value for name, value in values.items() if value or name not in ("label_noise", "measures")}
+        return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     @classmethod
-    def of(cls, row):
-        """Return the run that a row of `records` tells of, ready to be done again.
-
-        Its ``steps`` are those that were done, so its key is another one where ``epochs`` decided them.
-        """
-        values = {f.name: row[f.name] for f in fields(cls) if f.name in row and f.name not in ("settings", "measures")}
-        values |= {name: int(row[name]) for name in ("layers_copied", "layers_frozen", "batch_size", "seed", "steps")}
-        values |= {name: float(row[name]) for name in ("learning_rate", "label_noise")}
-        labels = None if pd.isna(row["labels_per_class"]) else int(row["labels_per_class"])
-        head = tuple(int(width) for width in row["head"].split("-") if width)
-        values |= {"labels_per_class": labels, "head": head, "settings": _sorted(json.loads(row["settings"]))}
-        values |= {"measures": tuple(sorted(json.loads(row["measures"])))}
-        return cls(**values, epochs=0, test=not pd.isna(row["test_accuracy"]))
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Return the run that a row of the records tells of: `Recipe.of`, with its measures."""
+        return replace(super().of(row), measures=tuple(sorted(json.loads(row["measures"]))))
 
 
 @dataclass(frozen=True)
@@ -285,7 +225,7 @@ class Grid:
                 label_noise=self.label_noise,
                 measures=self.measures,
                 arm=self.arm or chosen["method"],
-                **chosen | {"settings": _sorted(chosen["settings"])},
+                **chosen | {"settings": sorted_settings(chosen["settings"])},
             )
 
 
@@ -412,22 +352,10 @@ def named(run):
     return {"source": run.source, "target": run.target} | found
 
 
-def _sensible(run):
+def _sensible(run: Run) -> Run | None:
     """Return the run in its one spelling, or None if its settings say nothing together."""
-    depth = depth_of(run.source, run.layer)
-    if run.method == "feature extraction":
-        return replace(run, layers_copied=depth, layers_frozen=depth)
-    if run.method == "from scratch":
-        return replace(run, layers_copied=0, layers_frozen=0, initialisation="random")
-    if not run.layers_frozen <= run.layers_copied <= depth:
-        return None
-    if run.method == "LP-FT" and run.layers_frozen == run.layers_copied:
-        return None  # both phases would train the same layers
-    if run.method in PULLED_TO_SOURCE and (run.initialisation != "source" or run.layers_copied == 0):
-        return None
-    if run.method == "L2-SP" and run.layers_frozen == run.layers_copied:
-        return None  # nothing that is trained has a weight in the source
-    return run
+    spelling = METHODS[run.method].spelling(run, depth_of(run.source, run.layer))
+    return None if spelling is None else replace(run, **spelling)
 
 
 def _plain(value):
@@ -516,7 +444,7 @@ _CHECKS = {
 
 def _check_settings(method, settings, initialisation):
     """Refuse settings that a method does not know, that it lacks, or that are of another kind."""
-    known = [name.rstrip("*") for name in SETTINGS[method]] + ["base_rate"] * ("target" in initialisation)
+    known = [name.rstrip("*") for name in METHODS[method].settings] + ["base_rate"] * ("target" in initialisation)
     for name, value in settings.items():
         if name not in known:
             told = ", ".join(known) or "none"
@@ -524,7 +452,7 @@ def _check_settings(method, settings, initialisation):
             raise ExperimentError(f"{method!r} has no setting {name!r}. Its settings: {told}.{also}")
         if not _KINDS[name][0](value):
             raise ExperimentError(f"The setting {name!r} is {_KINDS[name][1]}, found {value!r}.")
-    missing = [name[:-1] for name in SETTINGS[method] if name.endswith("*") and name[:-1] not in settings]
+    missing = [name[:-1] for name in METHODS[method].settings if name.endswith("*") and name[:-1] not in settings]
     if missing:
         raise ExperimentError(f"{method!r} needs the setting {missing[0]!r}: {_KINDS[missing[0]][1]}.")
 
@@ -537,7 +465,6 @@ def _is_rate(value):
     return _is_number(value) and value > 0
 
 
-MODULE_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 # What each setting may be. How large a strength may be is for the methods to say: it fails the run, not the grid.
 _KINDS = {
     "standardise": (lambda value: isinstance(value, bool), "True or False"),
@@ -558,8 +485,3 @@ _KINDS = {
     ),
     **dict.fromkeys(("alpha", "beta", "strength", "temperature", "weight"), (_is_number, "a number")),
 }
-
-
-def _sorted(settings):
-    """Return a mapping as sorted pairs, lists as tuples, so that equal settings are equal and can be hashed."""
-    return tuple(sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in dict(settings).items()))

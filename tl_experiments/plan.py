@@ -6,13 +6,13 @@ Taught in: How fast.
 import itertools
 from dataclasses import replace
 
-from tl_experiments.grid import CNN_DEPTHS, SOURCES, depth_of
+from tl_experiments.grid import depth_of
+from tl_experiments.recipes import METHODS, base_of
 
 MEMORY = 1 << 30  # bytes of activations that a process keeps
 POINTS = 10  # of a learning curve
-OTHER_SEED = 1000  # added to a run's seed where a second network must differ from the first
 ANSWERED = 100  # test images whose answers are kept, spread evenly over the test set
-NEEDS_IMAGES = {"distillation", "logic rules", "shifts", "cka", "answers"}  # these look at images, not at activations
+IMAGE_MEASURES = {"shifts", "cka", "answers"}  # these look at images, not at activations
 
 
 def trains_together(run):
@@ -20,30 +20,18 @@ def trains_together(run):
     told = {name for name, _ in run.settings}
     if run.initialisation == "target" and "base_rate" not in told:
         return False  # each learning rate has a base B of its own
-    plain = told <= {"standardise", "base_rate"} and NEEDS_IMAGES.isdisjoint(run.measures)
+    plain = told <= {"standardise", "base_rate"} and IMAGE_MEASURES.isdisjoint(run.measures)
     return run.method == "feature extraction" and not run.head and plain
 
 
-def trunk(run):
-    """Name the layer up to which a network is built that a run transfers from: base B, or the source as a teacher.
-
-    All up to conv3, or up to the run's own cut where that lies higher, or where the source is another network.
-    """
-    chain = run.source.partition("@")[0] in SOURCES and run.source != "cifar10-rows"
-    return "conv3" if chain and CNN_DEPTHS[run.layer] <= CNN_DEPTHS["conv3"] else run.layer
-
-
 def base_run(run):
-    """Return the run that trains base B for another one: from scratch, on the same labels, with the base's own rate."""
-    rate = dict(run.settings).get("base_rate", run.learning_rate)
-    shape = {"initialisation": "random", "layers_copied": 0, "layers_frozen": 0, "layer": trunk(run), "head": ()}
-    plain = {"experiment": "", "settings": (), "measures": (), "test": False}
-    return replace(run, method="from scratch", learning_rate=rate, **shape, **plain)
+    """Return the run that trains base B for another one: `recipes.base_of`, for no experiment and with no measures."""
+    return replace(base_of(run), experiment="", measures=())
 
 
 def prefix_key(run):
     """Return what decides the activations of a run's frozen prefix; None where there is none to keep."""
-    if not NEEDS_IMAGES.isdisjoint({run.method, *run.measures}) or run.method == "from scratch":
+    if METHODS[run.method].looks_at_images or not IMAGE_MEASURES.isdisjoint(run.measures):
         return None
     if run.layers_frozen == 0 and run.method != "feature extraction":
         return None

@@ -20,18 +20,17 @@ import numpy as np
 
 from tl_base import graph
 from tl_base.backend import keras, tf
-from tl_experiments import fingerprints, heads
+from tl_experiments import fingerprints, heads, recipes
 from tl_experiments.grid import TARGETS, ExperimentError, made, named, resolved
 from tl_experiments.plan import (
     ANSWERED,
     MEMORY,
-    OTHER_SEED,
     POINTS,
     base_run,
     prefix_key,
     trains_together,
-    trunk,
 )
+from tl_experiments.recipes import METHODS, OTHER_SEED, made_when_needed, trunk
 from tl_helpers import data, knowledge, measures, models, transfer
 
 CKA_LAYERS = ("pool1", "pool2", "conv3")
@@ -120,15 +119,21 @@ class Workbench:
 
         return self._once("base", base_run(run), train)
 
-    def teacher(self, run, per_class):
-        """Return a teacher: the source fine-tuned in 200 steps on images drawn by a seed of their own."""
+    def knowledge(self, run):
+        """Return what a run's constraint knows from elsewhere, by its name in the call: a teacher, rules."""
+        settings = run.own_settings
+        if isinstance(settings.get("teacher"), str):
+            return {"teacher": self.source(settings["teacher"])}
+        if "rules" in settings:
+            return {"rules": made("rules", settings["rules"], resolved(settings["rules"]))}
+        if "teacher" not in settings:
+            return {}
 
-        def train(names):
-            split = data.few_shot(self.target(names[1]), names[2], OTHER_SEED)
-            shape = {"layer": names[3], "steps": 200, "points": 1, "seed": OTHER_SEED}
-            return transfer.parameter_transfer(self.source(names[0]), split, **shape).model
+        def train(_):
+            at_hand = {"source": self.source(run.source), "images": self.target(run.target)}
+            return made_when_needed(dict(METHODS[run.method].before(run)), at_hand)("teacher")
 
-        return self._once("teacher", (run.source, run.target, per_class, trunk(run)), train)
+        return {"teacher": self._once("teacher", (run.source, run.target, settings["teacher"], trunk(run)), train)}
 
     def shifted(self, target, kind):
         """Return the test rows of a target under a shift."""
@@ -294,10 +299,7 @@ def bench(memory):
 
 
 def _source(name):
-    if ":" in name:
-        return made("source", name, resolved(name))
-    name, _, epoch = name.partition("@")
-    return models.pretrained(name, int(epoch) if epoch else None)
+    return made("source", name, resolved(name)) if ":" in name else recipes.network(name).value(str)
 
 
 def _print_of(name, network):
@@ -307,16 +309,11 @@ def _print_of(name, network):
 def _target(name):
     if ":" in name:
         return made("target", name, resolved(name))
-    if name == "digits":
-        return data.digits()
-    if name in ("cifar10-a", "cifar10-b"):
-        return data.only(data.load("cifar10"), getattr(data, name.upper().replace("-", "_")), name)
-    if name not in ("mnist", "cifar10"):
+    if name not in TARGETS:
         raise ExperimentError(f"Unknown target {name!r}. Known: {', '.join(TARGETS)}, or 'module:function'.")
-    dataset = data.load(name, complete=True)
-    if dataset.name != name:
-        raise ExperimentError(f"{name!r} is not here, and {dataset.name!r} must not be recorded in its place.")
-    return dataset
+    if name == "digits":
+        return recipes.images(name).value(str)
+    return recipes.images(name, complete=True).value(str)
 
 
 def cut(network, run):
@@ -423,38 +420,12 @@ def _alike(first, second, layer, images):
 
 def _trained(bench, run, split, cut_off, watch=None):
     """Call the method of a run; `split` holds activations if the first `cut_off` layers were computed beforehand."""
-    settings = {name: value for name, value in run.settings if name != "base_rate"}
-    steps = run.steps_on(len(split.train))
-    shape = {"layer": run.layer, "head": run.head}
-    budget = {"learning_rate": run.learning_rate, "steps": steps, "batch_size": run.batch_size}
-    budget |= {"seed": run.seed, "points": POINTS, "watch": watch}
-    if run.method == "from scratch":
-        return transfer.from_scratch(split, architecture=bench.source(run.source), **shape, **settings, **budget)
-    source = bench.suffix(run) if bench.keeps(run) else bench.network(run)
-    shape |= {"initialisation": "random" if run.initialisation == "random" else "source"}
-    if run.method == "feature extraction":
-        return transfer.feature_extraction(source, split, **shape, **settings, **budget)
-    shape |= {"copy": run.layers_copied - cut_off, "freeze": run.layers_frozen - cut_off}
-    if run.method in ("parameter transfer", "LP-FT"):
-        phases = {"probe_steps": steps // 2} if run.method == "LP-FT" else {}
-        return transfer.parameter_transfer(source, split, **shape, **phases | settings, **budget)
-    knows = [_knowledge(bench, run, settings)]
-    return transfer.knowledge_transfer(source, split, knowledge=knows, **shape, **budget)
-
-
-def _knowledge(bench, run, settings):
-    """Make the rule or constraint of a run's method from its settings."""
-    if run.method == "L2-SP":
-        return knowledge.L2SP(**settings)
-    if run.method == "attention transfer":
-        return knowledge.AttentionTransfer(**settings)
-    if run.method == "logic rules":
-        name = settings.pop("rules")
-        return knowledge.LogicRules(made("rules", name, resolved(name)), **settings)
-    name = settings.pop("teacher")
-    if not isinstance(name, int):
-        return knowledge.Distillation(bench.source(name), models.model_card(name)["classes"], **settings)
-    return knowledge.Distillation(bench.teacher(run, name), bench.target(run.target).class_names, **settings)
+    source = bench.source(run.source)
+    if run.method != "from scratch":
+        source = bench.suffix(run) if bench.keeps(run) else bench.network(run)
+    depths = {name: depth - cut_off for name, depth in run.call().keywords.items() if name in ("copy", "freeze")}
+    names = {"images": bench.target(run.target)} | bench.knowledge(run)
+    return run.apply(source, split, names, points=POINTS, watch=watch, **depths)
 
 
 def _many(bench, runs):
