@@ -10,7 +10,7 @@ import toy_experiments as toy
 
 import tl_experiments as experiments
 from tl_experiments import __main__ as command
-from tl_experiments import card, choices, evidence, hypotheses, plan, workbench
+from tl_experiments import arms, card, choices, evidence, hypotheses, plan, workbench
 from tl_helpers import data, measures
 from tl_helpers.measures import Interval
 
@@ -38,14 +38,11 @@ def test_all_numbers_of_labels_are_served_by_a_choice():
 
 
 def test_the_sweep_has_the_treatments_of_yosinski():
-    starts = {
-        name: (own["initialisation"], own["layers_copied"], own["layers_frozen"])
-        for name, own in evidence.SWEEP.items()
-    }
+    starts = {name: (arm.initialisation, arm.layers_copied, arm.layers_frozen) for name, arm in arms.SWEEP.items()}
     assert len(starts) == 15
-    assert starts["A2B, 2 frozen"] == (["source"], [2], [2])
-    assert starts["B2B, 0 frozen"] == (["target"], [2], [0])
-    assert starts["random3B, 3 frozen"] == (["random"], [3], [3])
+    assert starts["A2B, 2 frozen"] == ("source", 2, 2)
+    assert starts["B2B, 0 frozen"] == ("target", 2, 0)
+    assert starts["random3B, 3 frozen"] == ("random", 3, 3)
 
 
 def test_arms_of_a_pair_are_reported_on_the_same_ten_seeds(shipped):

@@ -91,7 +91,7 @@ def test_arms_share_what_they_should(shipped):
 
 
 def test_an_arm_is_the_same_as_a_call_and_in_a_grid():
-    calls = experiments.arms(models.source_cnn())
+    calls = experiments.arm_calls(models.source_cnn())
     assert list(calls) == list(experiments.ARMS)
     split = data.few_shot(toy.digits(), 1)
     for name, axes in experiments.ARMS.items():

@@ -10,10 +10,9 @@ from tl_experiments.grid import ExperimentError, Grid, Run, expand
 from tl_experiments.log import COLUMNS, SCHEMA_VERSION, history, records
 from tl_experiments.runner import run
 from tl_experiments.worked_example import (
-    ARMS,
     DEVELOPMENT_SEEDS,
     LEARNING_RATES,
-    arms,
+    arm_calls,
     budget,
     chosen_learning_rate,
     chosen_learning_rates,
@@ -22,7 +21,6 @@ from tl_experiments.worked_example import (
 )
 
 __all__ = [
-    "ARMS",
     "COLUMNS",
     "DEVELOPMENT_SEEDS",
     "LEARNING_RATES",
@@ -30,7 +28,7 @@ __all__ = [
     "ExperimentError",
     "Grid",
     "Run",
-    "arms",
+    "arm_calls",
     "budget",
     "chosen_learning_rate",
     "chosen_learning_rates",

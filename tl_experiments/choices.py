@@ -7,12 +7,15 @@ import base64
 import io
 import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 from scipy import stats
 
+from tl_experiments import arms
+from tl_experiments.arms import Arm
 from tl_experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, rows_if_any, tuned_at
 from tl_experiments.grid import ExperimentError, Grid, Run
 from tl_experiments.log import history, records
@@ -38,38 +41,38 @@ class Setting:
     method : str
         ``"plain"`` starts some layers from given weights, freezes some of these, and trains the rest. The others are
         `Grid.method`'s.
-    start : {"source", "random"}
-        What stands in the layers that are not trained from a random start.
-    copied, frozen : int
-        As ``copy`` and ``freeze`` of `transfer.parameter_transfer`; with ``"random"`` both count frozen random layers.
-    arms : tuple of str
-        Its names in the records.
+    arms : tuple of Arm
+        What does it: several where one treatment has several names in the records.
     """
 
     method: str
-    start: str
-    copied: int
-    frozen: int
-    arms: tuple
+    arms: tuple[Arm, ...]
 
     @property
-    def states(self):
+    def names(self) -> tuple[str, ...]:
+        """Its names in the records."""
+        return tuple(arm.name for arm in self.arms)
+
+    @property
+    def states(self) -> str:
         """One letter a layer: F copied and frozen, T copied and trained, R random and trained, Z random and frozen."""
-        frozen, rest = ("F", "T") if self.start == "source" else ("Z", "R")
-        return frozen * self.frozen + rest * (self.copied - self.frozen) + "R" * (len(LAYERS) - self.copied)
+        arm = self.arms[0].fields(len(LAYERS))
+        frozen, trained = ("F", "T") if arm["initialisation"] == "source" else ("Z", "R")
+        copied = frozen * arm["layers_frozen"] + trained * (arm["layers_copied"] - arm["layers_frozen"])
+        return copied.ljust(len(LAYERS), "R")
 
 
-def _offer():
-    yield Setting(PLAIN, "random", 0, 0, ("from scratch",))
-    for n in range(1, len(LAYERS) + 1):
-        for k in range(n + 1):
-            arms = (f"A{n}B, {k} frozen",) + (("fine-tuned from the source",) if (n, k) == (len(LAYERS), 0) else ())
-            yield Setting(PLAIN, "source", n, k, arms)
-        yield Setting(PLAIN, "random", n, n, (f"random{n}B, {n} frozen",))
-    for start in ("source", "random"):
-        yield Setting(PROBE, start, len(LAYERS), len(LAYERS), (f"linear head, {start} features",))
-    for method in ("LP-FT", "L2-SP", "attention transfer", "distillation", "logic rules"):
-        yield Setting(method, "source", len(LAYERS), 0, (method,))
+def _offer() -> Iterator[Setting]:
+    yield Setting(PLAIN, (arms.SCRATCH,))
+    for copied in range(1, len(LAYERS) + 1):
+        for frozen in range(copied + 1):
+            whole = (copied, frozen) == (len(LAYERS), 0)
+            yield Setting(PLAIN, (arms.swept("A", copied, frozen), *((arms.TUNED,) if whole else ())))
+        yield Setting(PLAIN, (arms.swept("random", copied, copied),))
+    for arm in (arms.HEAD, arms.RANDOM_HEAD):
+        yield Setting(PROBE, (arm,))
+    for arm in (arms.LP_FT, arms.L2_SP, arms.ATTENTION, arms.DISTILLATION, arms.LOGIC):
+        yield Setting(arm.method, (arm,))
 
 
 OFFER = tuple(_offer())
@@ -123,7 +126,7 @@ def rows_for(table, pair, setting, labels):
     _check_pair(pair)
     for experiment in HOUSES:
         rows = rows_if_any(table, PAIRS[pair], experiment)
-        rows = rows[rows.arm.isin(setting.arms) & (rows.labels_per_class == labels)]
+        rows = rows[rows.arm.isin(setting.names) & (rows.labels_per_class == labels)]
         if len(rows):
             return rows.sort_values("seed")
     return rows

@@ -10,7 +10,23 @@ import json
 import numpy as np
 import pandas as pd
 
-from tl_experiments import worked_example
+from tl_experiments.arms import (
+    BETWEEN,
+    CONSTRAINED,
+    CUTS,
+    DOCUMENT,
+    HEAD,
+    L2_SP,
+    LP_FT,
+    MAIN,
+    PIXELS,
+    RANDOM_HEAD,
+    RULED,
+    SCRATCH,
+    SWEEP,
+    TAUGHT,
+    TUNED,
+)
 from tl_experiments.grid import ExperimentError, Grid
 from tl_experiments.log import history
 from tl_experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen, of_experiment
@@ -25,60 +41,22 @@ SEEDS = tuple(range(10))
 # Four trials an arm: four rates, or two rates with two strengths.
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 FEW_RATES = (1e-3, 3e-3)
-RULES = "tl_helpers.knowledge:loop_rules", "tl_helpers.knowledge:wrong_rules"
 
-MAIN = worked_example.ARMS | {"LP-FT": {"method": ["LP-FT"], "settings": [{"probe_steps": 100}]}}
-CONSTRAINED = {
-    "L2-SP": {"method": ["L2-SP"], "settings": [{"alpha": a} for a in (0.1, 1.0)]},
-    "attention transfer": {"method": ["attention transfer"], "settings": [{"strength": s} for s in (10.0, 100.0)]},
-}
-TAUGHT = {
-    "distillation": {
-        "method": ["distillation"],
-        "settings": [{"teacher": 50, "temperature": 4.0, "weight": w} for w in (0.5, 0.9)],
-    },
-}
-RULED = {
-    name: {
-        "method": ["logic rules"],
-        "settings": [{"rules": rules, "strength": 2.0, "weight": w} for w in (0.25, 0.5)],
-    }
-    for name, rules in zip(("logic rules", "logic rules, wrong"), RULES, strict=True)
-}
-CUTS = {
-    f"linear head on {layer}, {start} features": {"layer": [layer], "initialisation": [start]}
-    for layer in ("pool1", "pool2", "dense")
-    for start in ("source", "random")
-}
-RECIPE = {"the document's recipe": {"head": [(512,)], "settings": [{"standardise": False}]}}  # 0.001 and no choice
 # The rules speak of digits; a baseline without a source serves every pair of its target.
-SOURCELESS = ("from scratch", "logistic regression on pixels", "linear head, random features")
+SOURCELESS = tuple(arm.name for arm in (SCRATCH, PIXELS, RANDOM_HEAD))
 COMPARED = (
-    (FAR, MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | RECIPE, LABELS),
+    (FAR, MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | {DOCUMENT.name: DOCUMENT}, LABELS),
     (NEAR, MAIN, LABELS),
-    (DIGITS, {name: axes for name, axes in MAIN.items() if name not in SOURCELESS}, LABELS),
+    (DIGITS, {name: arm for name, arm in MAIN.items() if name not in SOURCELESS}, LABELS),
     (NEAR, CONSTRAINED | TAUGHT, (5,)),
     (DIGITS, CONSTRAINED, (5,)),
     (SMALL, MAIN | CONSTRAINED, (5,)),
 )
 ORDER = list(COMPARED[0][1])  # of rows in tables
-# Yosinski et al.: n layers copied from A or from B, frozen or (+) trained on; B is trained on the run's own labels.
-STARTS = {"A": "source", "B": "target", "random": "random"}
-SWEEP = {
-    f"{start}{n}B, {k} frozen": {"initialisation": [STARTS[start]], "layers_copied": [n], "layers_frozen": [k]}
-    for start in STARTS
-    for n in (1, 2, 3)
-    for k in range(n + 1)
-    if k == n or (k == 0 and start != "random")
-}
-# What the explorer offers besides: all other frozen parts of a copy, and the sweep at five labels per class.
-BETWEEN = {
-    f"A{n}B, {k} frozen": {"initialisation": ["source"], "layers_copied": [n], "layers_frozen": [k]}
-    for n, k in ((2, 1), (3, 1), (3, 2))
-}
 EXPLORED = (2, 5, 10, 50)
 HELD = CONSTRAINED | TAUGHT
-SHIFTED = ("linear head, source features", "fine-tuned from the source", "LP-FT", "from scratch")
+PERTURBED = HEAD, TUNED, LP_FT, SCRATCH
+SHIFTED = tuple(arm.name for arm in PERTURBED)
 NOISES = (0.1, 0.3)
 EPOCHS = (1, 2, 4, 8, 16)  # states of the source network on its way
 SWEPT_AT = 10  # labels per class at which the sweep's rates are chosen
@@ -245,10 +223,10 @@ def choice(table=None):
     grids = []
     for pair, arms, counts in COMPARED:
         axes = {"pairs": [pair], "labels_per_class": sorted({tuned_at(n) for n in counts}), "seed": TRIED_ON}
-        for arm, own in arms.items():
-            rates = FEW_RATES if len(own.get("settings", ())) > 1 else RATES
-            if arm not in RECIPE:
-                grids.append(Grid("choice", learning_rate=rates, test=False, **axes, **FEW_SHOT, **own, arm=arm))
+        for arm in arms.values():
+            rates = FEW_RATES if len(arm.trials) > 1 else RATES
+            if arm != DOCUMENT:
+                grids.append(Grid("choice", learning_rate=rates, test=False, **axes, **FEW_SHOT, **arm.axes()))
     return grids
 
 
@@ -262,10 +240,10 @@ def reference(table):
             labels_per_class=[n],
             seed=SEEDS,
             **FEW_SHOT,
-            **_settled(best, pair, arms, arm, n),
+            **_settled(best, pair, arm, n),
         )
         for pair, arms, counts in COMPARED
-        for arm, n in itertools.product(arms, counts)
+        for arm, n in itertools.product(arms.values(), counts)
     ]
 
 
@@ -282,12 +260,12 @@ def _of(best, key):
     return best.loc[key]
 
 
-def _settled(best, pair, arms, arm, labels):
+def _settled(best, pair, arm, labels):
     """Return the axes of an arm with the rate and the settings that were chosen for it."""
-    if arm in RECIPE:
-        return arms[arm] | {"learning_rate": [1e-3], "arm": arm}
-    row = _of(best, (*pair, arm, tuned_at(labels)))
-    return arms[arm] | {"learning_rate": [row.learning_rate], "settings": [json.loads(row.settings)], "arm": arm}
+    if arm == DOCUMENT:
+        return arm.axes() | {"learning_rate": [1e-3]}
+    row = _of(best, (*pair, arm.name, tuned_at(labels)))
+    return arm.axes() | {"learning_rate": [row.learning_rate], "settings": [json.loads(row.settings)]}
 
 
 def sweep_choice(table):
@@ -326,11 +304,10 @@ def _sweep(table, pair, arms=SWEEP, counts=TUNED_AT, experiment="sweep"):
 
 def _treatments(table, pair, labels, arms):
     """List the treatments of a sweep as axes of a grid; base B has the rate chosen for training from scratch."""
-    base = {"base_rate": _of(_best(table).learning_rate, (*pair, "from scratch", tuned_at(labels)))}
-    shape = {"pairs": [pair], "method": ["parameter transfer"], **FEW_SHOT}
+    base = {"base_rate": _of(_best(table).learning_rate, (*pair, SCRATCH.name, tuned_at(labels)))}
     return [
-        shape | own | {"settings": [base if own["initialisation"] == ["target"] else {}], "arm": arm}
-        for arm, own in arms.items()
+        arm.axes() | {"pairs": [pair], "settings": [base if arm.initialisation == "target" else {}], **FEW_SHOT}
+        for arm in arms.values()
     ]
 
 
@@ -338,13 +315,13 @@ def explorer_choice(table):
     """Choose the rates of what only the explorer offers, likewise: layers frozen in part, methods on the near pair."""
     between = [grid for pair in (FAR, NEAR) for grid in _sweep_choice(table, pair, BETWEEN)]
     axes = {"pairs": [NEAR], "labels_per_class": TUNED_AT, "seed": TRIED_ON, "test": False, **FEW_SHOT}
-    held = [Grid("choice", learning_rate=FEW_RATES, **axes, **own, arm=arm) for arm, own in HELD.items()]
+    held = [Grid("choice", learning_rate=FEW_RATES, **axes, **arm.axes()) for arm in HELD.values()]
     return between + held
 
 
 def explorer(table):
     """Complete what the explorer offers, at 2, 5, 10 and 50 labels per class, far and near: ten seeds."""
-    copied = {arm: own for arm, own in SWEEP.items() if own["initialisation"] != ["target"]}
+    copied = {name: arm for name, arm in SWEEP.items() if arm.initialisation != "target"}
     swept = [
         grid
         for pair, (arms, counts) in itertools.product((FAR, NEAR), ((BETWEEN, EXPLORED), (copied, (5,))))
@@ -352,52 +329,49 @@ def explorer(table):
     ]
     best, axes = _best(table), {"pairs": [NEAR], "seed": SEEDS, **FEW_SHOT}
     return swept + [
-        Grid("explorer", labels_per_class=[n], **axes, **_settled(best, NEAR, HELD, arm, n))
-        for arm, n in itertools.product(HELD, TUNED_AT)
+        Grid("explorer", labels_per_class=[n], **axes, **_settled(best, NEAR, arm, n))
+        for arm, n in itertools.product(HELD.values(), TUNED_AT)
     ]
 
 
 def shifts(table):
     """Score on shifted test sets four arms of the reference, at 10 and 50 labels per class: ten seeds."""
-    return _again("shifts", table, SHIFTED, (10, 50), measures=("shifts",))
+    return _again("shifts", table, PERTURBED, (10, 50), measures=("shifts",))
 
 
 def noise(table):
     """Train on wrong labels, 10 and 30 % of them, at 10 and 50 labels per class: ten seeds."""
-    return [grid for share in NOISES for grid in _again("noise", table, SHIFTED, (10, 50), label_noise=share)]
+    return [grid for share in NOISES for grid in _again("noise", table, PERTURBED, (10, 50), label_noise=share)]
 
 
 def change(table):
     """Measure by CKA what training changes, at 10 and 50 labels per class: ten seeds."""
-    return _again(
-        "change", table, ("fine-tuned from the source", "LP-FT", "L2-SP", "from scratch"), (10, 50), measures=("cka",)
-    )
+    return _again("change", table, (TUNED, LP_FT, L2_SP, SCRATCH), (10, 50), measures=("cka",))
 
 
 def _again(experiment, table, arms, counts, **how):
     """Repeat arms of the reference on the far pair, with their rates, under other conditions."""
-    best, known = _best(table), MAIN | CONSTRAINED
+    best = _best(table)
     axes = {"pairs": [FAR], "seed": SEEDS, **FEW_SHOT, **how}
     return [
-        Grid(experiment, labels_per_class=[n], **axes, **_settled(best, FAR, known, arm, n))
+        Grid(experiment, labels_per_class=[n], **axes, **_settled(best, FAR, arm, n))
         for arm, n in itertools.product(arms, counts)
     ]
 
 
 def prediction(table):
     """Score sources, checkpoints and layers by LogME and LEEP, and train on them, at 10 labels per class: ten seeds."""
-    best, arms = _best(table), MAIN | CUTS
-    heads = {layer: f"linear head on {layer}, source features" for layer in ("pool1", "pool2", "dense")}
-    heads["conv3"] = "linear head, source features"
+    best = _best(table)
+    heads = HEAD, *(CUTS[f"linear head on {layer}, source features"] for layer in ("pool1", "pool2", "dense"))
     states = [f"cifar10@{epoch}" for epoch in EPOCHS] + ["cifar10"]
     pairs = [(state, target) for state in states for target in ("mnist", "digits")] + [NEAR, DIGITS]
     axes = {"labels_per_class": [10], "seed": SEEDS, **FEW_SHOT}
     grids = [
-        Grid("prediction", pairs=pairs, measures=("logme", "leep"), **axes, **_settled(best, FAR, arms, arm, 10))
-        for arm in heads.values()
+        Grid("prediction", pairs=pairs, measures=("logme", "leep"), **axes, **_settled(best, FAR, arm, 10))
+        for arm in heads
     ]
     tuned = [(state, "mnist") for state in states]
     return [
         *grids,
-        Grid("prediction", pairs=tuned, **axes, **_settled(best, FAR, arms, "fine-tuned from the source", 10)),
+        Grid("prediction", pairs=tuned, **axes, **_settled(best, FAR, TUNED, 10)),
     ]

@@ -13,6 +13,7 @@ from importlib import resources
 
 import pandas as pd
 
+from tl_experiments import arms
 from tl_experiments.evidence import FAR, LABELS, NEAR, TUNED_AT, dead, rows_if_any
 from tl_experiments.grid import ExperimentError
 from tl_helpers.measures import kendall_interval, paired_interval
@@ -93,12 +94,17 @@ class Hypothesis:
     comparisons: tuple
 
 
-SOURCE_HEAD, RANDOM_HEAD = "linear head, source features", "linear head, random features"
-TUNED, SCRATCH, PIXELS = "fine-tuned from the source", "from scratch", "logistic regression on pixels"
-SOURCE_HEADS = (SOURCE_HEAD, *(f"linear head on {layer}, source features" for layer in ("pool1", "pool2", "dense")))
+SOURCE_HEAD, RANDOM_HEAD, TUNED = arms.HEAD.name, arms.RANDOM_HEAD.name, arms.TUNED.name
+SCRATCH, PIXELS, LP_FT = arms.SCRATCH.name, arms.PIXELS.name, arms.LP_FT.name
+SOURCE_HEADS = (SOURCE_HEAD, *(name for name, arm in arms.CUTS.items() if arm.initialisation == "source"))
 KINDS = ("rotated", "noisy", "inverted")  # moved by four pixels, every arm is below guessing: nothing to compare
 _SWEPT = {"labels": TUNED_AT, "experiment": "sweep"}
 _SHIFTED, _CHANGED, _NOISY = ({"labels": (10, 50), "experiment": name} for name in ("shifts", "change", "noise"))
+
+
+def _swept(start, copied, frozen):
+    return arms.swept(start, copied, frozen).name
+
 
 HYPOTHESES = (
     Hypothesis(
@@ -113,7 +119,7 @@ HYPOTHESES = (
         "Transferred layers that are fine-tuned generalise better than those trained on the target alone.",
         "Copied from A and fine-tuned (AnB+) beats copied from B and fine-tuned (BnB+), for every n.",
         tuple(
-            Comparison(f"A{n}B, 0 frozen", f"B{n}B, 0 frozen", pair=pair, **_SWEPT)
+            Comparison(_swept("A", n, 0), _swept("B", n, 0), pair=pair, **_SWEPT)
             for pair in (FAR, NEAR)
             for n in (1, 2, 3)
         ),
@@ -122,14 +128,14 @@ HYPOTHESES = (
         "yosinski2014",
         "The more layers are copied and frozen, the more accuracy is lost: upper layers are specific to their task.",
         "On the far pair one frozen layer (A1B) does better than three (A3B).",
-        (Comparison("A1B, 1 frozen", "A3B, 3 frozen", **_SWEPT),),
+        (Comparison(_swept("A", 1, 1), _swept("A", 3, 3), **_SWEPT),),
     ),
     Hypothesis(
         "yosinski2014",
         "Layers co-adapt: cut apart and frozen, a network's own lower layers (BnB) do worse than trained on (BnB+).",
         "BnB+ beats BnB for n = 1 and n = 2.",
         tuple(
-            Comparison(f"B{n}B, 0 frozen", f"B{n}B, {n} frozen", pair=pair, **_SWEPT)
+            Comparison(_swept("B", n, 0), _swept("B", n, n), pair=pair, **_SWEPT)
             for pair in (FAR, NEAR)
             for n in (1, 2)
         ),
@@ -139,7 +145,7 @@ HYPOTHESES = (
         "Frozen random layers are worse than frozen layers of even a distant task.",
         "AnB with all n frozen beats n frozen random layers, for every n.",
         tuple(
-            Comparison(f"A{n}B, {n} frozen", f"random{n}B, {n} frozen", pair=pair, **_SWEPT)
+            Comparison(_swept("A", n, n), _swept("random", n, n), pair=pair, **_SWEPT)
             for pair in (FAR, NEAR)
             for n in (1, 2, 3)
         ),
@@ -156,37 +162,37 @@ HYPOTHESES = (
         "A head that is trained before the rest (LP-FT) keeps features from being distorted.",
         "LP-FT is at least not worse in distribution; tested here: it beats plain fine-tuning at 1 to 10 labels, far "
         "and near. Its claim for shifted images has experiments of its own.",
-        tuple(Comparison("LP-FT", TUNED, pair=pair, labels=FEW) for pair in (FAR, NEAR)),
+        tuple(Comparison(LP_FT, TUNED, pair=pair, labels=FEW) for pair in (FAR, NEAR)),
     ),
     Hypothesis(
         "hinton2015",
         "Soft targets of a teacher carry more information for each image than labels do.",
         "With a teacher that had 50 labels per class, distillation beats fine-tuning at 1 to 10 labels.",
-        (Comparison("distillation", TUNED, labels=FEW),),
+        (Comparison(arms.DISTILLATION.name, TUNED, labels=FEW),),
     ),
     Hypothesis(
         "li2018",
         "Pulling the weights towards the source's (L2-SP) beats plain fine-tuning when labels are few.",
         "L2-SP beats plain fine-tuning at 1 to 10 labels.",
-        (Comparison("L2-SP", TUNED, labels=FEW),),
+        (Comparison(arms.L2_SP.name, TUNED, labels=FEW),),
     ),
     Hypothesis(
         "zagoruyko2017",
         "Imitating the attention maps of the source beats plain fine-tuning.",
         "Attention transfer beats plain fine-tuning at 1 to 10 labels.",
-        (Comparison("attention transfer", TUNED, labels=FEW),),
+        (Comparison(arms.ATTENTION.name, TUNED, labels=FEW),),
     ),
     Hypothesis(
         "hu2016",
         "Training under logic rules beats training without.",
         "Fine-tuning under the loop rules beats plain fine-tuning at 1 to 10 labels.",
-        (Comparison("logic rules", TUNED, labels=FEW),),
+        (Comparison(arms.LOGIC.name, TUNED, labels=FEW),),
     ),
     Hypothesis(
         "hu2016",
         "A rule is only as good as its truth.",
         "Fine-tuning under a wrong rule is worse than plain fine-tuning, whatever the number of labels.",
-        (Comparison(TUNED, "logic rules, wrong"),),
+        (Comparison(TUNED, arms.WRONG_LOGIC.name),),
     ),
     Hypothesis(
         "kumar2022",
@@ -198,7 +204,7 @@ HYPOTHESES = (
         "kumar2022",
         "LP-FT does better than fine-tuning on shifted images.",
         "On the rotated, noisy and inverted test sets LP-FT beats plain fine-tuning.",
-        tuple(Comparison("LP-FT", TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
+        tuple(Comparison(LP_FT, TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
     ),
     Hypothesis(
         "nguyen2020",
@@ -225,7 +231,7 @@ HYPOTHESES = (
         "After fine-tuning the CKA with the source falls from layer to layer.",
         tuple(
             Comparison(arm, arm, what=("cka", low), against=("cka", high), **_CHANGED)
-            for arm in (TUNED, "LP-FT")
+            for arm in (TUNED, LP_FT)
             for low, high in (("pool1", "pool2"), ("pool2", "conv3"))
         ),
     ),

@@ -3,10 +3,9 @@
 Taught in: chapter 4 (Worked example).
 """
 
-import functools
-
 import pandas as pd
 
+from tl_experiments.arms import WORKED_EXAMPLE
 from tl_experiments.grid import ExperimentError, Grid
 
 LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
@@ -14,17 +13,9 @@ DEVELOPMENT_SEEDS = tuple(range(100, 110))
 FEW_SHOT = {"steps": 200, "batch_size": 32}
 FULL_SET = {"steps": 200, "epochs": 5, "batch_size": 128}
 TARGETS = ("mnist", "digits")
-ARMS = {
-    "linear head, source features": {},
-    "Dense(512) head, source features": {"head": [(512,)]},
-    "linear head, random features": {"initialisation": ["random"]},
-    "fine-tuned from the source": {"method": ["parameter transfer"]},
-    "from scratch": {"method": ["from scratch"]},
-    "logistic regression on pixels": {"layer": ["rescale"], "settings": [{"standardise": False}]},
-}
 
 
-def arms(source):
+def arm_calls(source):
     """List the arms of the worked example: each is one call of `transfer` with everything but the data fixed.
 
     Parameters
@@ -36,26 +27,13 @@ def arms(source):
     -------
     dict of str to callable
         Arm's name to a function of ``(split, **budget)`` that returns a `transfer.Result`. All share the trunk
-        (conv1–conv3) but the one on pixels, and all have a linear head but the one that says otherwise. `ARMS` tells
-        the same to a `Grid`.
+        (conv1–conv3) but the one on pixels, and all have a linear head but the one that says otherwise.
 
     Notes
     -----
     Taught in: chapter 4 (Worked example).
     """
-    from tl_helpers import transfer
-
-    calls = {
-        "feature extraction": functools.partial(transfer.feature_extraction, source),
-        "parameter transfer": functools.partial(transfer.parameter_transfer, source, copy=3),
-        "from scratch": transfer.from_scratch,
-    }
-    found = {}
-    for name, axes in ARMS.items():
-        chosen = {axis: values[0] for axis, values in axes.items()}
-        call, settings = calls[chosen.pop("method", "feature extraction")], chosen.pop("settings", {})
-        found[name] = functools.partial(call, **chosen, **settings)
-    return found
+    return {name: arm.call(source) for name, arm in WORKED_EXAMPLE.items()}
 
 
 def budget(split):
@@ -208,17 +186,17 @@ def tuning(table=None):
     common = {"experiment": "tuning", "pairs": _pairs(), "learning_rate": LEARNING_RATES, "test": False}
     few = {"seed": DEVELOPMENT_SEEDS, **FEW_SHOT}
     full = {"seed": DEVELOPMENT_SEEDS[:1], "labels_per_class": [None], **FULL_SET}
-    return [Grid(**common, **part, **axes, arm=arm) for part in (few, full) for arm, axes in ARMS.items()]
+    return [Grid(**common, **part, **arm.axes()) for part in (few, full) for arm in WORKED_EXAMPLE.values()]
 
 
 def report(table):
     """Report the full set: every arm with the rate that its tuning chose, other seeds, test set."""
     grids = []
     for target in TARGETS:
-        for arm, axes in ARMS.items():
-            rate = chosen_learning_rate(table, target, None, arm)
-            shape = {"pairs": [("cifar10", target)], "labels_per_class": [None], "seed": range(3), **FULL_SET, **axes}
-            grids.append(Grid("report", learning_rate=[rate], arm=arm, **shape))
+        for name, arm in WORKED_EXAMPLE.items():
+            rate = chosen_learning_rate(table, target, None, name)
+            shape = {"pairs": [("cifar10", target)], "labels_per_class": [None], "seed": range(3), **FULL_SET}
+            grids.append(Grid("report", learning_rate=[rate], **shape, **arm.axes()))
     return grids
 
 
