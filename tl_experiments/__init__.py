@@ -7,7 +7,6 @@ only doing a run does. Taught in: chapter 4 (Worked example).
 from tl_experiments import choices, evidence
 from tl_experiments.cost import estimate
 from tl_experiments.grid import ExperimentError, Grid, Run, expand
-from tl_experiments.log import COLUMNS, SCHEMA_VERSION, history, records
 from tl_experiments.runner import run
 from tl_experiments.worked_example import (
     ARMS,
@@ -15,11 +14,13 @@ from tl_experiments.worked_example import (
     LEARNING_RATES,
     arms,
     budget,
-    chosen_learning_rate,
-    chosen_learning_rates,
     report,
     tuning,
 )
+from tl_helpers.records import COLUMNS, SCHEMA_VERSION, history
+from tl_helpers.records import chosen_rate as chosen_learning_rate
+from tl_helpers.records import chosen_rates as chosen_learning_rates
+from tl_helpers.records import load as records
 
 __all__ = [
     "ARMS",

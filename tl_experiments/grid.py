@@ -16,6 +16,8 @@ from importlib import resources
 
 import pandas as pd
 
+from tl_helpers.records import RecordsError
+
 # Each method with the settings that it knows; those with a star it needs.
 SETTINGS = {
     "feature extraction": ("standardise",),
@@ -61,8 +63,8 @@ CNN_DEPTHS = {
 RNN_DEPTHS = {"rescale": 0, "rows": 0, "gru": 1, "dense": 2}
 
 
-class ExperimentError(ValueError):
-    """A grid, a file of records or a request for a run is not what was expected."""
+class ExperimentError(RecordsError):
+    """A grid or a request for a run is not what was expected; `RecordsError` catches both."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class Run:
 
     @classmethod
     def of(cls, row):
-        """Return the run that a row of `records` tells of, ready to be done again.
+        """Return the run that a row of `records.load` tells of, ready to be done again.
 
         Its ``steps`` are those that were done, so its key is another one where ``epochs`` decided them.
         """
