@@ -1,4 +1,4 @@
-"""Experiments: a grid says what to compare, `run` does what is missing, `records` reads what came out.
+"""Experiments: a grid says what to compare, `run` does what is missing; `tl_helpers.records` reads what came out.
 
 ``python -m tl_experiments --help`` explains the command line. Neither this package nor a grid loads TensorFlow;
 only doing a run does. Taught in: chapter 4 (Worked example).
@@ -17,29 +17,19 @@ from tl_experiments.worked_example import (
     report,
     tuning,
 )
-from tl_helpers.records import COLUMNS, SCHEMA_VERSION, history
-from tl_helpers.records import chosen_rate as chosen_learning_rate
-from tl_helpers.records import chosen_rates as chosen_learning_rates
-from tl_helpers.records import load as records
 
 __all__ = [
     "ARMS",
-    "COLUMNS",
     "DEVELOPMENT_SEEDS",
     "LEARNING_RATES",
-    "SCHEMA_VERSION",
     "ExperimentError",
     "Grid",
     "Run",
     "arms",
     "budget",
-    "chosen_learning_rate",
-    "chosen_learning_rates",
     "estimate",
     "expand",
-    "history",
     "known",
-    "records",
     "run",
 ]
 
