@@ -6,6 +6,7 @@ import pytest
 
 import tl_experiments as experiments
 from tl_experiments import Run, workbench
+from tl_helpers import records
 
 # Ten steps: then a curve has a point a step, however many are asked for, and curves can be compared.
 SMALL = {"pairs": [("toy_experiments:small", "toy_experiments:few")], "layer": ["second"], "layers_copied": [2]}
@@ -85,7 +86,7 @@ def test_the_printed_code_does_the_run(axes):
     exec(run.code(), names)
     score = row["test_accuracy"] if run.test else row["validation_accuracy"]
     assert names["accuracy"] == pytest.approx(score, abs=0.02)
-    assert names["result"].history.loss == pytest.approx(experiments.history(row)["loss"], rel=5e-3)
+    assert names["result"].history.loss == pytest.approx(records.history(row)["loss"], rel=5e-3)
     assert names["result"].trainable_parameters == row["trainable_parameters"]
 
 
@@ -121,7 +122,7 @@ def test_source_and_target_are_those_of_the_run(pair, expected):
 
 
 def test_every_record_that_ships_has_code_that_python_reads():
-    table = experiments.records().drop_duplicates(["experiment", "source", "target", "arm", "settings"])
+    table = records.load().drop_duplicates(["experiment", "source", "target", "arm", "settings"])
     for row in table.to_dict("records"):
         text = Run.of(row).code()
         (result,) = [step.value for step in ast.parse(text).body if step.targets[0].id == "result"]

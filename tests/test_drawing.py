@@ -14,10 +14,9 @@ from PIL import Image
 from playwright.sync_api import expect
 from scipy import stats
 
-import tl_experiments as experiments
 from tl_base.backend import tf
-from tl_experiments import drawing, evidence
-from tl_helpers import data, models, training, transfer, widgets
+from tl_experiments import drawing
+from tl_helpers import data, models, records, training, transfer, widgets
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "_build" / "screenshots"
@@ -74,7 +73,7 @@ def test_the_learning_rates_are_those_that_the_records_chose():
         "from scratch": "from scratch",
         "random features": "linear head, random features",
     }
-    rows = evidence.rows_of(experiments.records(), evidence.FAR)
+    rows = records.rows_of(records.load(), records.FAR)
     chosen = rows[rows.labels_per_class == 5].groupby("arm").learning_rate.unique()
     assert {arm["name"]: [arm["rate"]] for arm in drawing.ARMS} == {name: list(chosen[arms[name]]) for name in arms}
 

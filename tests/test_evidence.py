@@ -11,7 +11,7 @@ import toy_experiments as toy
 import tl_experiments as experiments
 from tl_experiments import __main__ as command
 from tl_experiments import arms, card, choices, evidence, hypotheses, plan, workbench
-from tl_helpers import data, measures
+from tl_helpers import data, measures, records
 from tl_helpers.measures import Interval
 
 TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
@@ -19,7 +19,7 @@ TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return experiments.records()
+    return records.load()
 
 
 # --- Grids -----------------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def rows(**arms):
 
 def test_gains_are_paired_by_seed_and_in_points():
     table = rows(a=[0.5, 0.7], b=[0.4, 0.6])
-    found = evidence.gains(table.sample(frac=1, random_state=0), evidence.FAR, against="b")
+    found = records.gains(table.sample(frac=1, random_state=0), evidence.FAR, against="b")
     assert found.loc["a", 5].mean == pytest.approx(10)
     assert found.loc["a", 5].low == pytest.approx(10)  # the seeds differ, the pairs do not
 
@@ -208,10 +208,10 @@ def test_gains_are_paired_by_seed_and_in_points():
 def test_a_baseline_without_a_source_serves_the_other_pair_of_its_target():
     table = rows(**{"from scratch": [0.5, 0.5], "LP-FT": [0.6, 0.7]})
     table.loc[table.arm == "LP-FT", "source"] = "digits"
-    found = evidence.gains(table, evidence.DIGITS)
+    found = records.gains(table, evidence.DIGITS)
     assert list(found.index) == ["LP-FT"]
     assert found.loc["LP-FT", 5].mean == pytest.approx(15)
-    assert "LP-FT" not in set(evidence.rows_of(table, evidence.FAR).arm)
+    assert "LP-FT" not in set(records.rows_of(table, evidence.FAR).arm)
 
 
 def interval(low, high):
@@ -225,21 +225,21 @@ ARMS = {"from scratch": [0.5, 0.5], "LP-FT": [0.6, 0.7]}
     ("ask", "message"),
     [
         (
-            lambda table: evidence.rows_of(table, ("cifar11", "mnist")),
+            lambda table: records.rows_of(table, ("cifar11", "mnist")),
             "no runs of the pair .*'cifar11'.* It has cifar10",
         ),
-        (lambda table: evidence.rows_of(table, evidence.NEAR), "no runs of the pair"),
-        (lambda table: evidence.rows_of(table, ("mnist", "cifar10")), "no runs of the pair"),
-        (lambda table: evidence.rows_of(table, evidence.FAR, "refrence"), "No records of the experiment 'refrence'"),
-        (lambda table: evidence.gains(table, evidence.FAR, experiment="sweep"), "Experiments that are: reference"),
+        (lambda table: records.rows_of(table, evidence.NEAR), "no runs of the pair"),
+        (lambda table: records.rows_of(table, ("mnist", "cifar10")), "no runs of the pair"),
+        (lambda table: records.rows_of(table, evidence.FAR, "refrence"), "No records of the experiment 'refrence'"),
+        (lambda table: records.gains(table, evidence.FAR, experiment="sweep"), "Experiments that are: reference"),
         (
-            lambda table: evidence.gains(table, evidence.FAR, against="scratch"),
+            lambda table: records.gains(table, evidence.FAR, against="scratch"),
             "no scored runs of the arm 'scratch'. It has",
         ),
-        (lambda table: evidence.gains(table, evidence.SMALL), "no runs of the pair"),
-        (lambda table: evidence.gains(table.assign(test_accuracy=np.nan), evidence.FAR), "no scored runs of the arm"),
-        (lambda table: experiments.chosen_learning_rates(table), "No records of the experiment 'tuning'"),
-        (lambda table: experiments.chosen_learning_rates(table, ["arms"], "reference"), "no column 'arms'. They have"),
+        (lambda table: records.gains(table, evidence.SMALL), "no runs of the pair"),
+        (lambda table: records.gains(table.assign(test_accuracy=np.nan), evidence.FAR), "no scored runs of the arm"),
+        (lambda table: records.chosen_rates(table), "No records of the experiment 'tuning'"),
+        (lambda table: records.chosen_rates(table, ["arms"], "reference"), "no column 'arms'. They have"),
         (lambda table: evidence.reference(table), "No records of the experiment 'choice'"),
         (lambda table: evidence.sweep(table), "No records of the experiment 'sweep choice'"),
         (lambda table: evidence.shifts(table[:0]), "Experiments that are: none"),
@@ -249,7 +249,7 @@ ARMS = {"from scratch": [0.5, 0.5], "LP-FT": [0.6, 0.7]}
     ],
 )
 def test_what_no_record_tells_of_is_no_empty_table(ask, message):
-    with pytest.raises(experiments.ExperimentError, match=message):
+    with pytest.raises(records.RecordsError, match=message):
         ask(rows(**ARMS))
 
 
@@ -259,7 +259,7 @@ def test_an_arm_that_was_not_chosen_yet_is_said():
     with pytest.raises(experiments.ExperimentError, match=r"Nothing was chosen yet for cifar10, mnist, .*do the grid"):
         evidence.reference(chosen)
     lost = chosen.assign(validation_accuracy=np.nan, error="no memory")
-    with pytest.raises(experiments.ExperimentError, match=r"All runs of the experiment 'choice' failed.*no memory"):
+    with pytest.raises(records.RecordsError, match=r"All runs of the experiment 'choice' failed.*no memory"):
         evidence.reference(lost)
 
 
@@ -312,7 +312,7 @@ def test_every_hypothesis_can_be_judged_by_what_ships(shipped):
 
 def levels(table, comparison):
     """Return the mean of each arm of a comparison, at each number of labels, in units of what guessing gives."""
-    rows = evidence.rows_of(table, comparison.pair, comparison.experiment)
+    rows = records.rows_of(table, comparison.pair, comparison.experiment)
     rows = rows[rows.label_noise == comparison.label_noise]
     sides = (comparison.better, comparison.what), (comparison.worse, comparison.against or comparison.what)
     for labels in comparison.labels:
@@ -323,7 +323,7 @@ def levels(table, comparison):
             else part.test_accuracy
             for part, what in parts
         ]
-        yield labels, [values.mean() * evidence.CLASSES[comparison.pair[1]] for values in found]
+        yield labels, [values.mean() * records.CLASSES[comparison.pair[1]] for values in found]
 
 
 def on_a_floor(table, comparison):
@@ -371,11 +371,11 @@ def ended(target, loss, validation):
     ],
 )
 def test_a_run_is_dead_if_it_guesses_and_gives_all_classes_the_same(target, loss, validation, count):
-    assert len(evidence.dead(ended(target, loss, validation))) == count
+    assert len(records.dead(ended(target, loss, validation))) == count
 
 
 def test_the_dead_runs_of_the_records_are_known(shipped):
-    found = evidence.dead(shipped)
+    found = records.dead(shipped)
     assert sorted(zip(found.experiment, found.arm, found.seed, strict=True)) == [
         ("choice", "from scratch", 104),
         ("sweep", "B1B, 0 frozen", 7),

@@ -8,6 +8,7 @@ import tl_experiments as experiments
 from tl_experiments import Run, arms, recipes, workbench
 from tl_experiments.grid import depth_of
 from tl_experiments.recipes import METHODS, Call, Method, Name
+from tl_helpers import records
 
 SMALL = {"pairs": [("toy_experiments:small", "toy_experiments:few")], "layer": ["second"], "layers_copied": [2]}
 SMALL |= {"seed": [3], "steps": 10}
@@ -15,7 +16,7 @@ SMALL |= {"seed": [3], "steps": 10}
 
 @pytest.fixture(scope="module")
 def shipped():
-    return experiments.records()
+    return records.load()
 
 
 def test_the_grids_still_name_every_recorded_run_and_no_other(shipped):
@@ -69,7 +70,7 @@ def test_a_new_method_is_added_in_one_place(monkeypatch):
     names = {}
     exec(run.code(), names)
     assert names["accuracy"] == pytest.approx(row["test_accuracy"], abs=1e-5)
-    assert experiments.history(row)["loss"] == pytest.approx(names["result"].history.loss, rel=1e-4)
+    assert records.history(row)["loss"] == pytest.approx(names["result"].history.loss, rel=1e-4)
     with pytest.raises(experiments.ExperimentError, match="has no setting 'alpha'"):
         experiments.Grid("new", **SMALL, method=["one layer"], settings=[{"alpha": 1.0}])
 

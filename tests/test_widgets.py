@@ -13,14 +13,14 @@ import pytest
 import tl_experiments as experiments
 from tl_experiments import card, choices, explorer, workbench
 from tl_experiments.grid import Run
-from tl_helpers import data, measures, widgets
+from tl_helpers import data, measures, records, widgets
 
 LIMIT = 150_000  # bytes of data and program together, compressed
 
 
 @pytest.fixture(scope="module")
 def table():
-    return experiments.records()
+    return records.load()
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_shown_numbers_are_those_of_the_records(table, shown):
     rows = rows[rows.labels_per_class == 10].sort_values("seed")
     found = shown["runs"][f"far|10|{number('plain', 'FFR')}"]
     assert found["test"] == pytest.approx(rows.test_accuracy.tolist(), abs=1e-4)
-    curves = np.array([experiments.history(row)["validation_accuracy"] for _, row in rows.iterrows()])
+    curves = np.array([records.history(row)["validation_accuracy"] for _, row in rows.iterrows()])
     assert found["mean"] == pytest.approx(curves.mean(axis=0), abs=1e-3)
     last = measures.paired_interval(curves[:, -1], np.zeros(len(curves)))
     assert found["half"][-1] == pytest.approx(last.high - last.mean, abs=1e-3)

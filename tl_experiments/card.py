@@ -13,10 +13,9 @@ import pandas as pd
 
 from tl_base import files
 from tl_experiments.grid import ExperimentError, Run
-from tl_experiments.log import SCHEMA_VERSION, records
 from tl_experiments.plan import MEMORY
 from tl_experiments.runner import do, spread
-from tl_helpers import data
+from tl_helpers import data, records
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 TOLERANCE = 0.02  # of accuracy: another number of threads rounds otherwise, and training enlarges it
@@ -40,20 +39,20 @@ def card(path=None):
     Raises
     ------
     ExperimentError
-        As for `records`.
+        As for `records.load`.
 
     Notes
     -----
     Taught in: chapter 4.1 (Results).
     """
-    table = records(path)
+    table = records.load(path)
     parts = {
         name: {"runs": len(rows), "hours": _hours(rows), "seeds": sorted({int(seed) for seed in rows.seed})}
         for name, rows in table.groupby("experiment", sort=False)
     }
     return {
         "command": "make records",
-        "schema": SCHEMA_VERSION,
+        "schema": records.SCHEMA_VERSION,
         "runs": len(table),
         "hours": _hours(table),
         "dates": [table.date.min(), table.date.max()],
@@ -77,7 +76,7 @@ def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):
     Parameters
     ----------
     table : pandas.DataFrame
-        As `records` returns it.
+        As `records.load` returns it.
     count : int
         So many rows, drawn by `seed` from those without an error.
     seed : int

@@ -16,11 +16,11 @@ from scipy import stats
 
 from tl_experiments import arms
 from tl_experiments.arms import Arm
-from tl_experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, rows_if_any, tuned_at
+from tl_experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, tuned_at
 from tl_experiments.grid import ExperimentError, Grid, Run
-from tl_experiments.log import history, records
 from tl_experiments.plan import ANSWERED
 from tl_helpers import data
+from tl_helpers.records import history, load, rows_if_any
 
 PAIRS = {"far": FAR, "near": NEAR}
 TITLES = {"far": "far: CIFAR-10 → MNIST", "near": "near: CIFAR-10 classes A → classes B"}
@@ -178,7 +178,7 @@ def payload(table=None, pictures=True):
     """
     from tl_helpers import models
 
-    table, network = records() if table is None else table, models.source_cnn()
+    table, network = load() if table is None else table, models.source_cnn()
     kept = _answers(table)
     runs = {}
     for pair in PAIRS:

@@ -7,9 +7,6 @@ Taught in: chapter 4.1 (Results).
 import itertools
 import json
 
-import numpy as np
-import pandas as pd
-
 from tl_experiments.arms import (
     BETWEEN,
     CONSTRAINED,
@@ -19,8 +16,6 @@ from tl_experiments.arms import (
     L2_SP,
     LP_FT,
     MAIN,
-    PIXELS,
-    RANDOM_HEAD,
     RULED,
     SCRATCH,
     SWEEP,
@@ -28,11 +23,9 @@ from tl_experiments.arms import (
     TUNED,
 )
 from tl_experiments.grid import ExperimentError, Grid
-from tl_experiments.log import history
-from tl_experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen, of_experiment
-from tl_helpers.measures import paired_interval
+from tl_experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT
+from tl_helpers.records import DIGITS, FAR, NEAR, SOURCELESS, chosen, rows_of
 
-FAR, NEAR, DIGITS = ("cifar10", "mnist"), ("cifar10-a", "cifar10-b"), ("digits", "mnist")
 SMALL = ("cifar10", "digits")  # for readers without MNIST
 LABELS = (1, 2, 5, 10, 20, 50, 100)
 TUNED_AT = (2, 10, 50)
@@ -43,7 +36,6 @@ RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 FEW_RATES = (1e-3, 3e-3)
 
 # The rules speak of digits; a baseline without a source serves every pair of its target.
-SOURCELESS = tuple(arm.name for arm in (SCRATCH, PIXELS, RANDOM_HEAD))
 COMPARED = (
     (FAR, MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | {DOCUMENT.name: DOCUMENT}, LABELS),
     (NEAR, MAIN, LABELS),
@@ -52,7 +44,6 @@ COMPARED = (
     (DIGITS, CONSTRAINED, (5,)),
     (SMALL, MAIN | CONSTRAINED, (5,)),
 )
-ORDER = list(COMPARED[0][1])  # of rows in tables
 EXPLORED = (2, 5, 10, 50)
 HELD = CONSTRAINED | TAUGHT
 PERTURBED = HEAD, TUNED, LP_FT, SCRATCH
@@ -60,134 +51,11 @@ SHIFTED = tuple(arm.name for arm in PERTURBED)
 NOISES = (0.1, 0.3)
 EPOCHS = (1, 2, 4, 8, 16)  # states of the source network on its way
 SWEPT_AT = 10  # labels per class at which the sweep's rates are chosen
-CLASSES = {"mnist": 10, "digits": 10, "cifar10-b": 5}
 
 
 def tuned_at(labels):
     """Return the number of labels whose choice serves: the nearest of `TUNED_AT` in ratio."""
     return min(TUNED_AT, key=lambda tuned: max(tuned / labels, labels / tuned))
-
-
-def rows_of(table, pair, experiment="reference"):
-    """Return the rows of a pair of tasks, with the baselines that need no source and stand under another pair.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `records` returns it.
-    pair : (str, str)
-        Source and target.
-    experiment : str
-
-    Returns
-    -------
-    pandas.DataFrame
-
-    Raises
-    ------
-    ExperimentError
-        If the table has no such experiment, or that experiment no such pair.
-
-    Notes
-    -----
-    Taught in: chapter 4.1 (Results).
-    """
-    runs, pair = of_experiment(table, experiment), tuple(pair)
-    pairs = list(dict.fromkeys(zip(runs.source, runs.target, strict=True)))
-    if pair not in pairs:
-        told = "; ".join(f"{source} → {target}" for source, target in pairs)
-        raise ExperimentError(f"The experiment {experiment!r} has no runs of the pair {pair!r}. It has {told}.")
-    return rows_if_any(runs, pair, experiment)
-
-
-def rows_if_any(table, pair, experiment="reference"):
-    """Return the rows of a pair as `rows_of` does, and an empty table where it was not run.
-
-    Parameters
-    ----------
-    table, pair, experiment
-        As for `rows_of`.
-
-    Returns
-    -------
-    pandas.DataFrame
-    """
-    rows = table[(table.experiment == experiment) & (table.target == pair[1])]
-    return rows[(rows.source == pair[0]) | rows.arm.isin(SOURCELESS)]
-
-
-def gains(table, pair, against="from scratch", experiment="reference"):
-    """Compare every arm of a pair with one of them, seed by seed, at each number of labels.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `records` returns it.
-    pair : (str, str)
-        Source and target.
-    against : str
-        The arm to compare with.
-    experiment : str
-
-    Returns
-    -------
-    pandas.DataFrame of measures.Interval
-        Index: the other arms; columns: labels per class. In points of test accuracy, above 0 where the arm is ahead;
-        None where it was not run.
-
-    Raises
-    ------
-    ExperimentError
-        As for `rows_of`; or if no run of the pair has the arm to compare with.
-
-    Notes
-    -----
-    Taught in: chapter 4.1 (Results).
-    """
-    values = rows_of(table, pair, experiment).pivot_table(
-        "test_accuracy", "seed", ["arm", "labels_per_class"], sort=False
-    )
-    ran = list(values.columns.unique("arm")) if len(values) else []
-    if against not in ran:
-        raise ExperimentError(
-            f"{pair[0]} → {pair[1]} has no scored runs of the arm {against!r}. It has {', '.join(ran)}."
-        )
-    ran.remove(against)
-    arms = sorted(ran, key=lambda arm: ORDER.index(arm) if arm in ORDER else len(ORDER))
-    counts = sorted(values.columns.unique("labels_per_class"))
-
-    def gain(arm, labels):
-        if (arm, labels) not in values or (against, labels) not in values:
-            return None
-        both = 100 * values[[(arm, labels), (against, labels)]].dropna()
-        return paired_interval(both.iloc[:, 0], both.iloc[:, 1])
-
-    return pd.DataFrame({int(n): {arm: gain(arm, n) for arm in arms} for n in counts})
-
-
-def dead(table):
-    """Find the runs whose network died: it has stopped to look at the images, and guesses.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `records` returns it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Its rows whose loss ends at log K, that of equal probabilities for K classes (to a thousandth), and whose
-        validation accuracy is 1 / K: one answer for every image. Runs of targets that are not the book's own are left
-        out, as their K is not known.
-
-    Notes
-    -----
-    In the records it comes with the highest of the tried rates alone, 0.01. Taught in: chapter 4.1 (Results).
-    """
-    guessing = 1 / table.target.map(CLASSES)
-    rows = table[np.isclose(table.validation_accuracy, guessing)]
-    ends = [(history(row)["loss"] or [np.nan])[-1] / np.log(CLASSES[row.target]) for _, row in rows.iterrows()]
-    return rows[np.abs(np.array(ends, float) - 1) < 1e-3]
 
 
 def leader(table, pair, arms, labels):

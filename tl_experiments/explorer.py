@@ -10,7 +10,7 @@ import traitlets
 
 from tl_experiments import choices
 from tl_experiments.grid import Run
-from tl_experiments.log import records
+from tl_helpers import records
 from tl_helpers.widgets import Page, WidgetError, front, plain
 
 IDLE = {"status": "idle", "message": "Train runs this choice in the kernel, as the records were made.", "steps": []}
@@ -171,7 +171,7 @@ def run_of(choice, seed=0, rate=None):
     Taught in: chapter 4.2 (The explorer).
     """
     choice = _choice(choice)
-    rows = choices.rows_for(records(), choice["pair"], _setting(choice), choice["labels"])
+    rows = choices.rows_for(records.load(), choice["pair"], _setting(choice), choice["labels"])
     if rows.empty:
         raise WidgetError("Nothing of this kind was recorded, so its learning rate is unknown. Choose another.")
     run = Run.of(rows.iloc[0])

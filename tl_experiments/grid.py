@@ -24,6 +24,7 @@ from tl_experiments.recipes import (
     Recipe,
     sorted_settings,
 )
+from tl_helpers.records import RecordsError
 
 INITIALISATIONS = ("source", "random", "target")
 TARGETS = ("mnist", "digits", "cifar10", *HALVES)
@@ -44,8 +45,8 @@ AXES = (
 MEASURES = ("logme", "leep", "shifts", "cka", "answers")
 
 
-class ExperimentError(ValueError):
-    """A grid, a file of records or a request for a run is not what was expected."""
+class ExperimentError(RecordsError):
+    """A grid or a request for a run is not what was expected; `RecordsError` catches both."""
 
 
 @dataclass(frozen=True, kw_only=True)

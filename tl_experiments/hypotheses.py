@@ -14,9 +14,10 @@ from importlib import resources
 import pandas as pd
 
 from tl_experiments import arms
-from tl_experiments.evidence import FAR, LABELS, NEAR, TUNED_AT, dead, rows_if_any
+from tl_experiments.evidence import FAR, LABELS, NEAR, TUNED_AT
 from tl_experiments.grid import ExperimentError
 from tl_helpers.measures import kendall_interval, paired_interval
+from tl_helpers.records import dead, rows_if_any
 
 FEW = LABELS[:4]  # 1 to 10 labels per class
 
@@ -263,7 +264,7 @@ def compare(table, comparison, without=()):
         As `records` returns it.
     comparison : Comparison or Ranking
     without : sequence of str
-        Keys of runs to leave out, such as those that `evidence.dead` finds: a seed that loses one of its two runs is
+        Keys of runs to leave out, such as those that `records.dead` finds: a seed that loses one of its two runs is
         left out in both arms.
 
     Returns
@@ -396,7 +397,7 @@ def verdicts(table):
     pandas.DataFrame
         One row a hypothesis: ``paper``, ``claim``, ``expected``, ``found`` (in words, with numbers) and ``verdict``, as
         `judge` gives it. Comparisons without runs are left out, and ``found`` says so; *not run* if it is all of them.
-        Dead runs (`evidence.dead`) count like all others; ``found`` says how many there are, and what is found, and
+        Dead runs (`records.dead`) count like all others; ``found`` says how many there are, and what is found, and
         judged, without their seeds.
 
     Notes

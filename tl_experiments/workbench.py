@@ -490,7 +490,7 @@ def _row_or_error(bench, run):
 
 
 def row(run, count, validation, test, parameters, seconds, curve=((), (), ()), measured=None, error=""):
-    """Return the row of a run, with the columns of `log.COLUMNS`."""
+    """Return the row of a run, with the columns of `records.COLUMNS`."""
     steps, loss, scores = curve
     told = {"steps": list(steps), "loss": _rounded(loss), "validation_accuracy": _rounded(scores)}
     return {name: getattr(run, name) for name in run.__dataclass_fields__ if name not in ("epochs", "test")} | {

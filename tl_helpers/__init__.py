@@ -11,6 +11,7 @@ _SUBMODULES = (
     "measures",
     "models",
     "plots",
+    "records",
     "training",
     "transfer",
     "widgets",
