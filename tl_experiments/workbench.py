@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_base import graph
+from tl_base import clones, graph, running
 from tl_base.backend import keras, tf
 from tl_experiments import fingerprints, heads, recipes
 from tl_experiments.grid import TARGETS, ExperimentError, made, named, resolved
@@ -97,9 +97,9 @@ class Workbench:
         if begin is end:
             return keras.Sequential([keras.Input(end.shape[1:]), keras.layers.Activation("linear", name=run.layer)])
         rest = keras.Model(begin, end, name=network.name)
-        smaller = graph.clone(rest, 0, whole=True)
+        smaller = clones.clone(rest, 0, whole=True)
         for layer in models.weight_layers(smaller):
-            graph.copy_state(network.get_layer(layer.name), layer)
+            clones.copy_state(network.get_layer(layer.name), layer)
         return smaller
 
     def network(self, run):
@@ -323,11 +323,11 @@ def cut(network, run):
     """
     whole = graph.opened(network)
     names = [layer.name for layer in models.weight_layers(whole)]
-    silent = graph.silent_noise(whole, names[: run.layers_frozen])
+    silent = running.silent_noise(whole, names[: run.layers_frozen])
     found, last = graph.places(whole), None
     for node in graph.nodes_of(whole):
         name = node.operation.name
-        if name in names[run.layers_frozen :] or (graph.varies(node.operation) and name not in silent):
+        if name in names[run.layers_frozen :] or (running.varies(node.operation) and name not in silent):
             break
         last = name if name in found else last
         if name == run.layer:

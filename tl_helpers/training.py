@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tl_base import graph
 from tl_base.backend import forget_compiled, keras, tf
-from tl_helpers.models import check_images, compiled, final_activation, tapped
+from tl_base.running import Runner, check_images, compiled, final_activation, tapped
 
 
 class TrainingError(ValueError):
@@ -292,7 +292,7 @@ def _step(optimizer, gradients, variables):
 
 def _compiled_chunk(model, groups, terms, still, given):
     """Return a compiled function: inputs, labels, targets, batch rows (steps, batch) to the mean loss of the steps."""
-    network = graph.Runner(tapped(model, {name for term in terms for name in term.taps}), still)
+    network = Runner(tapped(model, {name for term in terms for name in term.taps}), still)
     dtype = model.inputs[0].dtype
     weight = 1.0 - sum(term.share for term in terms)
     variables = [variable for _, group in groups for variable in group]

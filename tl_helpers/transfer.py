@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tl_base import graph
+from tl_base import clones, graph, running
 from tl_base.backend import keras
 from tl_helpers import knowledge as knowledges
 from tl_helpers import models, training
@@ -352,7 +352,7 @@ def target_network(
 def _trunk(source, layer, seed, image_shape):
     """Build the source up to the cut, with fresh weights."""
     graph.check_precision(source)
-    trunk = graph.clone(source, seed, layer, image_shape)
+    trunk = clones.clone(source, seed, layer, image_shape)
     if len(trunk.output.shape) < 2 or None in trunk.output.shape[1:]:
         raise models.ModelError(
             f"After {_last(trunk)!r} the network {source.name!r} gives features of shape {tuple(trunk.output.shape)}; "
@@ -370,7 +370,7 @@ def _copy(source, trunk, depth):
     layers, origins = models.weight_layers(trunk), graph.operations_of(source)
     _check_depths(len(layers), _last(trunk), depth, 0)
     for layer in layers[:depth]:
-        graph.copy_state(origins[layer.name], layer)
+        clones.copy_state(origins[layer.name], layer)
 
 
 def _with_head(trunk, classes, head, standardise, seed):
@@ -383,7 +383,7 @@ def _with_head(trunk, classes, head, standardise, seed):
     taken, x = {operation.name for operation in trunk.operations}, trunk.output
     for layer in layers:
         layer.name = graph.free(layer.name, "new_", taken)
-        made = layer if layer is scaling else graph.fresh_layer(layer, layer.name, seed)
+        made = layer if layer is scaling else clones.fresh_layer(layer, layer.name, seed)
         x = made(x)
     return keras.Model(trunk.input, x, name="target"), scaling
 
@@ -414,7 +414,7 @@ def _adapt(
     """Build the target network and train it: all that is not frozen, or first the new layers and then all."""
     for part in (split.validation, split.test):
         _check_names(split.train.class_names, part, f"{split.train.name!r} trains on")
-    models.check_images(source, split.train.images.shape[1:])
+    running.check_images(source, split.train.images.shape[1:])
     trunk = _trunk(source, layer, seed, split.train.images.shape[1:])
     layer, depth = _last(trunk), len(models.weight_layers(trunk))
     copy = depth if copy is None else models.depth_of(trunk, copy)
@@ -525,7 +525,7 @@ def _cut_at_first_change(model, frozen, scaling, still):
     Nothing is run beforehand where no layer is frozen: activations take more memory than images.
     """
     trained = {layer.name for layer in models.weight_layers(model) if layer.trainable}
-    varying = {op.name for op in model.operations if graph.varies(op) and op.name not in still}
+    varying = {op.name for op in model.operations if running.varies(op) and op.name not in still}
     changing = trained | varying | ({scaling.name} if scaling is not None else set())
     if not frozen and not any(not layer.trainable for layer in models.weight_layers(model)):
         return None, model
@@ -537,7 +537,7 @@ def _still(model, copied, batch_statistics):
     layers = models.weight_layers(model)
     frozen = {layer.name for layer in layers if not layer.trainable}
     kept = set() if batch_statistics else {layer.name for layer in layers[:copied] if _has_statistics(layer)}
-    return frozen | graph.silent_noise(model, frozen) | kept
+    return frozen | running.silent_noise(model, frozen) | kept
 
 
 def _has_statistics(layer):
@@ -548,7 +548,7 @@ def _check_copy(source, trunk, copied, images):
     """Compare, layer by layer, what source and copy make of a few images, as far as all weights are copied."""
     names = [layer.name for layer in models.weight_layers(trunk)[copied:]]
     other = graph.following(trunk, names)
-    expected, found = graph.values(source, images), graph.values(trunk, images)
+    expected, found = running.values(source, images), running.values(trunk, images)
     for name, calls in found.items():
         if name in other:
             continue
