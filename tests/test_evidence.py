@@ -11,6 +11,7 @@ import toy_experiments as toy
 import tl_experiments as experiments
 from tl_experiments import __main__ as command
 from tl_experiments import arms, card, choices, evidence, hypotheses, plan, workbench
+from tl_experiments.store import Store
 from tl_helpers import data, measures, records
 from tl_helpers.measures import Interval
 
@@ -86,7 +87,7 @@ def test_base_b_is_trained_on_the_labels_of_the_run_from_weights_of_its_own():
         "toy", **TOY | {"seed": [0], "steps": 60}, method=["parameter transfer"], initialisation=["target"]
     )
     (run,) = grid.runs()
-    bench = workbench.Workbench()
+    bench = Store()
     base = bench.base(run)
     split = data.few_shot(toy.digits(), 5, 0)
     right = np.mean(base.predict(split.train.images, verbose=0).argmax(1) == split.train.labels)
@@ -115,7 +116,7 @@ def test_frozen_layers_of_base_b_are_those_of_base_b():
     axes = {"method": ["parameter transfer"], "layers_copied": [2], "layers_frozen": [2]}
     grid = experiments.Grid("toy", **TOY | {"seed": [0]}, **axes, initialisation=["target"])
     (run,) = grid.runs()
-    bench = workbench.Workbench()
+    bench = Store()
     wanted = bench.base(run).get_layer("conv3").get_weights()[0]
     assert np.array_equal(bench.suffix(replace(run, layers_copied=3)).get_layer("conv3").get_weights()[0], wanted)
     (row,) = workbench.work([run])
@@ -169,7 +170,7 @@ def test_answers_to_some_test_images_are_recorded():
 
 def test_label_noise_reaches_the_training_labels_alone():
     (run,) = experiments.Grid("toy", **TOY | {"seed": [0]}, label_noise=0.4).runs()
-    bench = workbench.Workbench()
+    bench = Store()
     noisy, clean = bench.split(run), bench.split(replace(run, label_noise=0.0))
     assert np.mean(noisy.train.labels != clean.train.labels) == 0.4
     assert np.array_equal(noisy.validation.labels, clean.validation.labels)

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 import tl_experiments as experiments
 from tl_base.backend import keras
 from tl_experiments import __main__ as command
-from tl_experiments import arms, cost, fingerprints, grid, heads, log, plan, runner, workbench
-from tl_experiments.grid import METHODS, depth_of
-from tl_helpers import data, knowledge, models, records, transfer
+from tl_experiments import arms, cost, fingerprints, grid, heads, log, names, plan, runner, workbench
+from tl_experiments.grid import METHODS
+from tl_experiments.names import depth_of
+from tl_experiments.store import Activations, Store
+from tl_helpers import data, knowledge, models, records, training, transfer
 from tl_helpers.records import RecordsError
 
 TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
@@ -252,8 +254,14 @@ def test_a_row_comes_back_as_it_was_and_tells_its_run(tmp_path):
     grid = experiments.Grid("any", method=["L2-SP"], head=[(8, 4)], settings=[{"alpha": 0.5}], seed=[4])
     full = experiments.Grid("any", labels_per_class=[None], seed=[1], test=False)
     runs = experiments.expand([grid, full])
-    numbers = {"count": 100, "parameters": 3, "seconds": 0.5, "curve": ((1, 2), (0.5, 0.25), (0.1, 0.2))}
-    rows = [workbench.row(run, validation=0.123456, test=0.5 if run.test else None, **numbers) for run in runs]
+    came_to = workbench.Outcome(
+        images=100,
+        validation_accuracy=0.123456,
+        trainable_parameters=3,
+        seconds=0.5,
+        history=training.History((1, 2), (0.5, 0.25), (0.1, 0.2), 0.5),
+    )
+    rows = [workbench.row(run, replace(came_to, test_accuracy=0.5 if run.test else None)) for run in runs]
     written(tmp_path / "a.csv", rows)
     for run, row in zip(runs, records.load(tmp_path / "a.csv").to_dict("records"), strict=True):
         assert experiments.Run.of(row) == replace(run, epochs=0)
@@ -510,7 +518,7 @@ def test_a_part_of_mnist_is_never_recorded_as_mnist(tmp_path, monkeypatch):
 def test_activations_are_computed_once_and_bounded():
     seen = []
     network = models.features_at(models.source_cnn(), "conv1")
-    store = workbench.Activations(network, np.zeros((50, 32, 32, 3), "uint8"))
+    store = Activations(network, np.zeros((50, 32, 32, 3), "uint8"))
     run = store._run
     store._run = lambda images: seen.append(len(images)) or run(images)
     first = store.rows(np.array([3, 4, 3]))
@@ -519,7 +527,7 @@ def test_activations_are_computed_once_and_bounded():
     assert np.array_equal(first[0], again[2])
     assert store.nbytes == 3 * 30 * 30 * 32 * 4
     runs = experiments.Grid("toy", **TOY | {"seed": range(3)}, initialisation=["random"]).runs()
-    desk = workbench.Workbench(memory=5 * 4096)
+    desk = Store(memory=5 * 4096)
     for run in runs:
         desk.activations(run).rows(np.arange(4))
     assert desk.activations(runs[-1]).nbytes == 4 * 4096
@@ -530,7 +538,7 @@ def test_activations_are_computed_once_and_bounded():
 def test_activations_come_in_the_order_asked_for_and_take_no_more_than_their_size(orders):
     images = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), "uint8")
     network = models.features_at(models.source_cnn(), "pool1")
-    wanted, store, seen = models.outputs(network, images), workbench.Activations(network, images), set()
+    wanted, store, seen = models.outputs(network, images), Activations(network, images), set()
     for order in orders:
         np.testing.assert_allclose(store.rows(np.array(order)), wanted[np.array(order)], rtol=1e-5, atol=1e-5)
         seen |= set(order)
@@ -843,12 +851,12 @@ def test_a_fingerprint_is_that_of_the_content():
 
 
 def test_the_records_that_ship_tell_what_their_names_stood_for(shipped):
-    desk = workbench.Workbench()
+    desk = Store()
     rows = shipped.drop_duplicates(["source", "target", "settings"])
     here = {"digits"} | {name for name in ("mnist", "cifar10") if is_complete(name, shipped)}
     for row in rows.to_dict("records"):
         run, told = experiments.Run.of(row), json.loads(row["fingerprints"])
-        assert told.keys() == grid.named(run).keys()
+        assert told.keys() == names.named(run).keys()
         assert told["source"] == desk.fingerprints(replace(run, target="digits", settings=()))["source"]
         if run.target.partition("-")[0] in here:
             assert told == desk.fingerprints(run)

@@ -6,7 +6,8 @@ only doing a run does. Taught in: chapter 4 (Worked example).
 
 from tl_experiments import choices, evidence
 from tl_experiments.cost import estimate
-from tl_experiments.grid import ExperimentError, Grid, Run, expand
+from tl_experiments.grid import Grid, Run, expand
+from tl_experiments.names import ExperimentError
 from tl_experiments.runner import run
 from tl_experiments.worked_example import (
     DEVELOPMENT_SEEDS,

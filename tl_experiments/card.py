@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tl_base import files
-from tl_experiments.grid import ExperimentError, Run
+from tl_experiments.grid import Run
+from tl_experiments.names import ExperimentError
 from tl_experiments.plan import MEMORY
 from tl_experiments.runner import do, spread
 from tl_helpers import data, records

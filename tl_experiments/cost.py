@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from tl_experiments.grid import ExperimentError, expand
+from tl_experiments.grid import expand
+from tl_experiments.names import ExperimentError
 from tl_experiments.plan import MEMORY, POINTS, batches, prefix_key
 from tl_experiments.runner import spread
 from tl_helpers import records

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_experiments.grid import resolved
+from tl_experiments.names import resolved
 from tl_helpers import data
 
 PLACES = ("TL_DATA_DIR", "KERAS_HOME", "TL_OFFLINE")  # what says where data are
