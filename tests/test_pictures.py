@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tl_experiments import perturbations
 from tl_helpers import data
 
 REAL = os.environ.get("TL_DATA_DIR")
@@ -154,7 +155,7 @@ def test_a_data_set_of_another_size_is_split_and_changed_like_any_other(channels
     split = data.few_shot(mine, 4, 0)
     assert split.train.images.shape == (12, 48, 64, 3)
     assert split.train.images.strides[-1] == mine.images.strides[-1]
-    assert data.shifted(split.test, "rotated").images.shape == split.test.images.shape
+    assert perturbations.shifted(split.test, "rotated").images.shape == split.test.images.shape
     assert data.only(mine, ["0", "2"]).images.shape == (40, 48, 64, 3)
     assert data.full_split(mine).validation.rows(0).images.shape == (1, 48, 64, 3)
 

@@ -287,7 +287,8 @@ def code(run):
     listed = "".join(f"    {argument},\n" for argument in (*arguments, _budget(run)) if argument)
     score = "result.evaluate(target.test).accuracy" if run.test else "result.validation_accuracy"
     text = "\n".join([*_data(run), *before, f"result = transfer.{call}(", f"{listed})"]) + f"\naccuracy = {score}\n"
-    imports = "from tl_helpers import data, knowledge, models, transfer\n"
+    noise = "from tl_experiments import perturbations\n" if run.label_noise else ""
+    imports = f"{noise}from tl_helpers import data, knowledge, models, transfer\n"
     used = [line for line, name in _IMPORTS.items() if name in text]
     return "\n".join([*used, "", imports + "\n" + text]) if used else imports + "\n" + text
 
@@ -303,7 +304,7 @@ def _data(run):
     else:
         lines = [f"target = data.few_shot(images, per_class={run.labels_per_class}, {seed})"]
     if run.label_noise:
-        noisy = f"data.with_label_noise(target.train, {run.label_noise!r}, {seed})"
+        noisy = f"perturbations.with_label_noise(target.train, {run.label_noise!r}, {seed})"
         lines.append(f"target = replace(target, train={noisy})")
     if run.epochs:
         passes = f"{run.epochs} * len(target.train) // {run.batch_size}"
@@ -428,7 +429,7 @@ def _gallery(target):
         return {}  # the explorer says that it was made without them
     if target == "cifar10-b":
         dataset = data.only(dataset, data.CIFAR10_B, target)
-    test = data.spread(dataset.rows(dataset.held_out), ANSWERED)
+    test = data.evenly_spaced(dataset.rows(dataset.held_out), ANSWERED)
     rows = ANSWERED // ACROSS
     tiles = test.images.reshape(rows, ACROSS, TILE, TILE, 3).swapaxes(1, 2).reshape(rows * TILE, ACROSS * TILE, 3)
     stored = io.BytesIO()

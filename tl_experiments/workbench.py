@@ -20,7 +20,7 @@ import numpy as np
 
 from tl_base import graph
 from tl_base.backend import keras, tf
-from tl_experiments import fingerprints, heads
+from tl_experiments import fingerprints, heads, perturbations
 from tl_experiments.grid import TARGETS, ExperimentError, made, named, resolved
 from tl_experiments.plan import (
     ANSWERED,
@@ -68,7 +68,7 @@ class Workbench:
             split = self._once("rows", (run.target, run.seed), lambda _: data.full_split(numbered, run.seed))
         else:
             split = data.few_shot(numbered, run.labels_per_class, run.seed)
-        return replace(split, train=data.with_label_noise(split.train, run.label_noise, run.seed))
+        return replace(split, train=perturbations.with_label_noise(split.train, run.label_noise, run.seed))
 
     def activations(self, run):
         """Return what the frozen prefix of a run makes of its target's images; None where nothing can be kept."""
@@ -135,7 +135,7 @@ class Workbench:
 
         def shift(_):
             dataset = self.target(target)
-            return data.shifted(dataset.rows(dataset.held_out), kind)
+            return perturbations.shifted(dataset.rows(dataset.held_out), kind)
 
         return self._once("shifted", (target, kind), shift)
 
@@ -391,14 +391,14 @@ def _measured(bench, run, rows, model):
     """Measure what a run asks for besides accuracy; return a mapping from each name in `Run.measures`."""
     found = {}
     if "shifts" in run.measures:
-        tests = {kind: bench.shifted(run.target, kind) for kind in data.SHIFTS}
+        tests = {kind: bench.shifted(run.target, kind) for kind in perturbations.SHIFTS}
         found["shifts"] = {kind: transfer.evaluate(model, test).accuracy for kind, test in tests.items()}
     if "cka" in run.measures:
         before = bench.base(run) if run.method == "from scratch" else bench.network(run)
         images = bench.with_images(run, rows.test).images[:CKA_IMAGES]
         found["cka"] = {name: _alike(before, model, name, images) for name in CKA_LAYERS}
     if "answers" in run.measures:
-        images = bench.with_images(run, data.spread(rows.test, ANSWERED)).images
+        images = bench.with_images(run, data.evenly_spaced(rows.test, ANSWERED)).images
         found["answers"] = models.outputs(model, images).argmax(axis=1).tolist()
     if "logme" in run.measures:
         features = _features(bench, run, rows.train)
