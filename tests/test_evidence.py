@@ -10,7 +10,7 @@ import toy_experiments as toy
 
 import tl_experiments as experiments
 from tl_experiments import __main__ as command
-from tl_experiments import arms, card, choices, evidence, hypotheses, plan, workbench
+from tl_experiments import arms, card, choices, evidence, hypotheses, perturbations, plan, workbench
 from tl_experiments.store import Store
 from tl_helpers import data, measures, records
 from tl_helpers.measures import Interval
@@ -152,7 +152,7 @@ def test_shifts_and_alikeness_are_recorded():
     for row in workbench.work(grid.runs()):
         assert row["error"] == ""
         found = json.loads(row["measures"])
-        assert set(found["shifts"]) == set(data.SHIFTS)
+        assert set(found["shifts"]) == set(perturbations.SHIFTS)
         assert set(found["cka"]) == set(workbench.CKA_LAYERS)
         assert all(0 <= value <= 1 for part in found.values() for value in part.values())
 
@@ -163,7 +163,7 @@ def test_answers_to_some_test_images_are_recorded():
         assert row["error"] == ""
         answers = json.loads(row["measures"])["answers"]
         dataset = toy.digits()
-        truth = data.spread(dataset.rows(dataset.held_out), plan.ANSWERED).labels
+        truth = data.evenly_spaced(dataset.rows(dataset.held_out), plan.ANSWERED).labels
         assert len(answers) == plan.ANSWERED
         assert np.mean(truth == answers) == pytest.approx(row["test_accuracy"], abs=0.15)
 

@@ -867,7 +867,7 @@ def is_complete(name, shipped):
     """Tell whether the images are here that the records were made with."""
     card = json.loads((resources.files("tl_helpers") / "assets" / "records.json").read_text(encoding="utf-8"))
     found = data.load(name, required=False)
-    return found is not None and data.sha256_of(found) == card["data"][name]
+    return found is not None and fingerprints.sha256_of(found) == card["data"][name]
 
 
 # --- What a user sees of grids that fail -----------------------------------------------------------------------------

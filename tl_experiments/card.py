@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tl_base import files
+from tl_experiments.fingerprints import sha256_of
 from tl_experiments.grid import Run
 from tl_experiments.names import ExperimentError
 from tl_experiments.plan import MEMORY
@@ -60,7 +61,7 @@ def card(path=None):
         "machines": sorted(set(table.machine)),
         "experiments": parts,
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
-        "data": {found.name: data.sha256_of(found) for found in _targets(table)},
+        "data": {found.name: sha256_of(found) for found in _targets(table)},
     }
 
 

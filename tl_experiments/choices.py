@@ -307,7 +307,7 @@ def _gallery(target: str) -> dict[str, Any]:
         return {}  # the explorer says that it was made without them
     if target == "cifar10-b":
         dataset = data.only(dataset, data.CIFAR10_B, target)
-    test = data.spread(dataset.rows(dataset.held_out), ANSWERED)
+    test = data.evenly_spaced(dataset.rows(dataset.held_out), ANSWERED)
     rows = ANSWERED // ACROSS
     tiles = test.images.reshape(rows, ACROSS, TILE, TILE, 3).swapaxes(1, 2).reshape(rows * TILE, ACROSS * TILE, 3)
     stored = io.BytesIO()

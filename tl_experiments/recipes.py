@@ -155,7 +155,7 @@ class Recipe:
         else:
             yield "target", Call("data.few_shot", (Name("images"),), {"per_class": self.labels_per_class} | drawn)
         if self.label_noise:
-            noisy = Call("data.with_label_noise", (Name("target.train"), self.label_noise, self.seed))
+            noisy = Call("perturbations.with_label_noise", (Name("target.train"), self.label_noise, self.seed))
             yield "target", Call("replace", (Name("target"),), {"train": noisy})
         if self.initialisation == "target":
             base = base_of(self)

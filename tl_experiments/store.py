@@ -15,7 +15,7 @@ import numpy as np
 
 from tl_base import clones, graph, running
 from tl_base.backend import keras
-from tl_experiments import fingerprints, recipes
+from tl_experiments import fingerprints, perturbations, recipes
 from tl_experiments.calls import made_when_needed
 from tl_experiments.grid import TARGETS, Run
 from tl_experiments.names import ExperimentError, made, named, resolved
@@ -55,7 +55,7 @@ class Store:
             split = self._once("rows", (run.target, run.seed), lambda _: data.full_split(numbered, run.seed))
         else:
             split = data.few_shot(numbered, run.labels_per_class, run.seed)
-        return replace(split, train=data.with_label_noise(split.train, run.label_noise, run.seed))
+        return replace(split, train=perturbations.with_label_noise(split.train, run.label_noise, run.seed))
 
     def activations(self, run: Run) -> "Activations | None":
         """Return what the frozen prefix of a run makes of its target's images; None where nothing can be kept."""
@@ -153,7 +153,7 @@ class Store:
 
         def shift(_: object) -> data.Dataset:
             dataset = self.target(target)
-            return data.shifted(dataset.rows(dataset.held_out), kind)
+            return perturbations.shifted(dataset.rows(dataset.held_out), kind)
 
         return self._once("shifted", (target, kind), shift)
 

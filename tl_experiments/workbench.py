@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tl_base.backend import keras, tf
-from tl_experiments import heads
+from tl_experiments import heads, perturbations
 from tl_experiments.grid import Run
 from tl_experiments.plan import ANSWERED, MEMORY, POINTS, trains_together
 from tl_experiments.store import Activations, Store, cut
@@ -152,14 +152,14 @@ def _measured(store: Store, run: Run, rows: data.Split, model: keras.Model) -> d
     """Measure what a run asks for besides accuracy; return a mapping from each name in `Run.measures`."""
     found: dict[str, Any] = {}
     if "shifts" in run.measures:
-        tests = {kind: store.shifted(run.target, kind) for kind in data.SHIFTS}
+        tests = {kind: store.shifted(run.target, kind) for kind in perturbations.SHIFTS}
         found["shifts"] = {kind: transfer.evaluate(model, test).accuracy for kind, test in tests.items()}
     if "cka" in run.measures:
         before = store.base(run) if run.method == "from scratch" else store.network(run)
         images = store.with_images(run, rows.test).images[:CKA_IMAGES]
         found["cka"] = {name: _alike(before, model, name, images) for name in CKA_LAYERS}
     if "answers" in run.measures:
-        images = store.with_images(run, data.spread(rows.test, ANSWERED)).images
+        images = store.with_images(run, data.evenly_spaced(rows.test, ANSWERED)).images
         found["answers"] = models.outputs(model, images).argmax(axis=1).tolist()
     if "logme" in run.measures:
         features = _features(store, run, rows.train)

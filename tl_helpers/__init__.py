@@ -8,7 +8,18 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
-_SUBMODULES = ("data", "knowledge", "measures", "models", "plots", "records", "training", "transfer", "widgets")
+_SUBMODULES = (
+    "data",
+    "knowledge",
+    "measures",
+    "models",
+    "plots",
+    "records",
+    "sources",
+    "training",
+    "transfer",
+    "widgets",
+)
 
 __all__ = list(_SUBMODULES)
 
