@@ -1,15 +1,31 @@
-"""What the tests share."""
+"""What the tests share, and the marks by which `make check` chooses among them."""
 
+import os
 from pathlib import Path
 
-import browser as browsers
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers that share the cores would else wait for each other's threads
+    for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
+
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tl_helpers import data
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30_000  # milliseconds that an expectation about a page has, however busy the machine is
+# A test has the mark of what it needs: of the fixtures that it uses, directly or through others, or of its file.
+FIXTURES = {"chromium": "browser", "site": "site", "lab": "slow", "source": "training"}
+FILES = {}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark each test."""
+    for item in items:
+        for mark in {FIXTURES[name] for name in FIXTURES if name in getattr(item, "fixturenames", ())}:
+            item.add_marker(mark)
+        if item.path.stem in FILES:
+            item.add_marker(FILES[item.path.stem])
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +36,10 @@ def root():
 @pytest.fixture(scope="module")  # not longer: while it runs, a test cannot start an event loop of its own
 def chromium():
     """A browser without a window."""
+    import browser as browsers  # loads Playwright, which most tests do without
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = browsers.launch(playwright)
         yield browser

@@ -38,7 +38,7 @@ def book(root, tmp_path):
     """Return a book of one page that shows what a helper returns and counts its runs in a file."""
     tmp_path = tmp_path / "a book 书 é"  # a folder as people name them
     shutil.copytree(root / "tools", tmp_path / "tools")
-    for name in ("chapters/status.md", "_config.yml", "requirements.txt"):
+    for name in ("chapters/status.md", "_config.yml", "requirements.txt", "constraints.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(root / name, tmp_path / name)
     for folder in ("static", "templates"):
@@ -263,9 +263,10 @@ def digests(larger, monkeypatch):
 
 
 SITE_ONLY = ["index.md", "_toc.yml", "_config.yml", "references.bib", "chapters/words.md", "chapters/red.png"]
-SITE_ONLY += ["static/book.css", "templates/static/webpack-macros.html", "tools/lean.py", "more/new page.md"]
+SITE_ONLY += ["static/book.css", "templates/static/webpack-macros.html", "tools/accessible.py", "more/new page.md"]
 SITE_ONLY += ["_build/html/index.html", "_build/html/old.html", "_build/.jupyter_cache/executed/0/base.ipynb"]
 BOTH = ["tl_helpers/answers.py", "tl_helpers/assets/records.json", "tl_helpers/front/new.js", "requirements.txt"]
+BOTH += ["constraints.txt"]
 NOTHING = ["tl_helpers/assets/.records.csv.lock", "tl_helpers/.DS_Store", "chapters/.ipynb_checkpoints/page.ipynb"]
 NOTHING += ["tools/__pycache__/book.pyc", "tl_helpers/__pycache__/data.pyc", "tests/test_new.py", "_build/book.pdf"]
 NOTHING += [".git/index", ".venv/lib/module.py", "my env/lib/module.py", "elsewhere/_build/html/index.html"]
@@ -282,6 +283,14 @@ def test_a_build_knows_what_it_depends_on(larger, digests, names, changes):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes((path.read_bytes() if path.is_file() else b"") + b"\n")
         assert tuple(old != new for old, new in zip(before, digests(), strict=True)) == changes, name
+
+
+def test_a_build_knows_what_is_installed_whatever_is_pinned(digests, monkeypatch):
+    before = digests()
+    monkeypatch.setattr(book_tool, "versions", book_tool.versions.__wrapped__)
+    assert digests() == before
+    monkeypatch.setattr(status, "installed", lambda name: "another version")
+    assert all(old != new for old, new in zip(before, digests(), strict=True))
 
 
 def test_a_build_knows_that_a_file_is_gone_or_has_another_name(larger, digests):
