@@ -1,4 +1,4 @@
-"""Pages that are light and can be used by everybody: what Sphinx and its theme leave out. A Sphinx extension."""
+"""Pages that everybody can use, and that are light: what Sphinx and its theme leave out. A Sphinx extension."""
 
 import re
 from pathlib import Path
