@@ -11,6 +11,7 @@ from types import ModuleType
 _SUBMODULES = (
     "data",
     "knowledge",
+    "looks",
     "measures",
     "models",
     "plots",
