@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 from scipy import stats
 
-from tl_experiments import arms
+from tl_experiments import arms, recipes
 from tl_experiments.arms import Arm
 from tl_experiments.evidence import EXPLORED, SWEPT_AT, TRIED_ON, tuned_at
 from tl_experiments.grid import Grid, Run
@@ -254,9 +254,9 @@ def _shown(table: pd.DataFrame, rows: pd.DataFrame, kept: Mapping[tuple[Any, ...
 def _tried(table: pd.DataFrame, row: pd.Series) -> list[list[Any]]:
     """List what was tried on development seeds for an arm: (rate, settings, mean validation accuracy)."""
     name, labels = _tried_at(row)
-    found = table[(table.experiment == name) & (table.arm == row.arm) & (table.labels_per_class == labels)]
-    found = found[(found.source == row.source) & (found.target == row.target) & found.seed.isin(TRIED_ON)]
-    means = found.groupby(["learning_rate", "settings"]).validation_accuracy.mean()
+    rows = table[(table.experiment == name) & (table.arm == row.arm) & (table.labels_per_class == labels)]
+    rows = rows[(rows.source == row.source) & (rows.target == row.target) & rows.seed.isin(TRIED_ON)]
+    means = rows.groupby(["learning_rate", "settings"]).validation_accuracy.mean()
     return [[rate, _in_words(settings), round(float(mean), 3)] for (rate, settings), mean in means.items()]
 
 
@@ -267,15 +267,15 @@ def _tried_at(row: pd.Series) -> tuple[str, int]:
 
 
 def _in_words(settings: str) -> str:
-    told = json.loads(settings)
-    return ", ".join(f"{name} {told[name]:g}" for name in ("alpha", "strength", "weight") if name in told)
+    values = json.loads(settings)
+    return ", ".join(f"{name} {values[name]:g}" for name in ("alpha", "strength", "weight") if name in values)
 
 
 def _answers(table: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     rows = table[table.experiment == "examples"]
     keys = zip(rows.source, rows.target, rows.arm, rows.labels_per_class.astype(int), strict=True)
-    told = ("".join(map(str, json.loads(text)["answers"])) for text in rows.measures)
-    return dict(zip(keys, told, strict=True))
+    answers = ("".join(map(str, json.loads(text)["answers"])) for text in rows.measures)
+    return dict(zip(keys, answers, strict=True))
 
 
 def _where(setting: Setting) -> list[str]:
@@ -302,11 +302,9 @@ def _pair(name: str, network: "keras.Model", pictures: bool) -> dict[str, Any]:
 def _gallery(target: str) -> dict[str, Any]:
     """Put the test images whose answers are recorded into one picture; nothing where the data are not here."""
     try:
-        dataset = data.load(target.partition("-")[0], complete=True)
+        dataset = recipes.images(target, complete=True).value(str)
     except data.DataUnavailable:
         return {}  # the explorer says that it was made without them
-    if target == "cifar10-b":
-        dataset = data.only(dataset, data.CIFAR10_B, target)
     test = data.evenly_spaced(dataset.rows(dataset.held_out), ANSWERED)
     rows = ANSWERED // ACROSS
     tiles = test.images.reshape(rows, ACROSS, TILE, TILE, 3).swapaxes(1, 2).reshape(rows * TILE, ACROSS * TILE, 3)

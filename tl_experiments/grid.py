@@ -289,7 +289,7 @@ def _pair(value: Any) -> tuple[str, str]:
     _name("source", name, SOURCES)
     if at:
         card = asset(f"source_{name}.json")
-        kept = [str(each) for each in json.loads(card.read_text(encoding="utf-8"))["checkpoints"]]
+        kept = [str(epoch) for epoch in json.loads(card.read_text(encoding="utf-8"))["checkpoints"]]
         _one_of(f"state of {name!r}, after epoch", epoch, kept or ["none; leave the @ out"])
     return source, _name("target", target, TARGETS)
 
@@ -309,7 +309,7 @@ def _layer(value: Any) -> str:
 def _settings(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ExperimentError(f"settings: expected mappings, as {{'alpha': 0.1}}, found {value!r}.")
-    return {name: _plain(each) for name, each in value.items()}
+    return {name: _plain(setting) for name, setting in value.items()}
 
 
 def _labels(value: Any) -> int | None:
@@ -336,9 +336,9 @@ def _check_settings(method: str, settings: Mapping[str, Any], initialisation: Se
     known = [name.rstrip("*") for name in METHODS[method].settings] + ["base_rate"] * ("target" in initialisation)
     for name, value in settings.items():
         if name not in known:
-            told = ", ".join(known) or "none"
+            listed = ", ".join(known) or "none"
             also = " base_rate is for the initialisation 'target'." if name == "base_rate" else ""
-            raise ExperimentError(f"{method!r} has no setting {name!r}. Its settings: {told}.{also}")
+            raise ExperimentError(f"{method!r} has no setting {name!r}. Its settings: {listed}.{also}")
         if not _KINDS[name][0](value):
             raise ExperimentError(f"The setting {name!r} is {_KINDS[name][1]}, found {value!r}.")
     missing = [name[:-1] for name in METHODS[method].settings if name.endswith("*") and name[:-1] not in settings]
@@ -365,7 +365,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"a number of labels per class, or one of {', '.join(SOURCES)}",
     ),
     "layers": (
-        lambda value: isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value),
+        lambda value: isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value),
         "a list of names of layers",
     ),
     "rules": (

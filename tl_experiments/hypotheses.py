@@ -286,11 +286,11 @@ def compare(table: pd.DataFrame, comparison: Comparison | Ranking, without: Sequ
     """
     if isinstance(comparison, Ranking):
         points = ranked(table, comparison)
-        return {target: kendall_interval(found.score, found.accuracy) for target, found in points.items()}
+        return {target: kendall_interval(rows.score, rows.accuracy) for target, rows in points.items()}
     rows = rows_if_any(table, comparison.pair, comparison.experiment)
     rows = rows[rows.label_noise == comparison.label_noise]
     sides = (comparison.better, comparison.what), (comparison.worse, comparison.against or comparison.what)
-    found = {}
+    differences = {}
     for labels in comparison.labels:
         both = [rows[(rows.labels_per_class == labels) & (rows.arm == arm)] for arm, _ in sides]
         if len(without):
@@ -299,8 +299,8 @@ def compare(table: pd.DataFrame, comparison: Comparison | Ranking, without: Sequ
         first, second = (_by_seed(part, what) for part, (_, what) in zip(both, sides, strict=True))
         if len(first) < 2 or not first.index.equals(second.index):
             raise ExperimentError(f"{comparison} at {labels} labels: runs are missing. `make records` computes them.")
-        found[labels] = paired_interval(first, second)
-    return found
+        differences[labels] = paired_interval(first, second)
+    return differences
 
 
 def ranked(table: pd.DataFrame, ranking: Ranking) -> dict[str, pd.DataFrame]:
@@ -374,7 +374,7 @@ def judge(intervals: Iterable[Interval]) -> str:
     Taught in: chapter 4.1 (Results).
     """
     intervals = list(intervals)
-    above, below = sum(each.low > 0 for each in intervals), sum(each.high < 0 for each in intervals)
+    above, below = sum(one.low > 0 for one in intervals), sum(one.high < 0 for one in intervals)
     if below > above:
         return "contradicts"
     if above > len(intervals) / 2 and below == 0:
@@ -410,21 +410,21 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     Taught in: chapter 4.1 (Results).
     """
     rows, died = [], dead(table)
-    for each in HYPOTHESES:
-        ran = [item for item in each.comparisons if was_run(table, item)]
+    for hypothesis in HYPOTHESES:
+        ran = [item for item in hypothesis.comparisons if was_run(table, item)]
         if not ran:
-            rows.append((each.paper, each.claim, each.expected, "", "not run"))
+            rows.append((hypothesis.paper, hypothesis.claim, hypothesis.expected, "", "not run"))
             continue
-        found = [interval for item in ran for interval in compare(table, item).values()]
-        first = each.comparisons[0]
+        intervals = [interval for item in ran for interval in compare(table, item).values()]
+        first = hypothesis.comparisons[0]
         kind = "rank" if isinstance(first, Ranking) else "cka" if "cka" in first.what else "accuracy"
-        told = _in_words(found, kind)
+        summary = _in_words(intervals, kind)
         if lost := sum(len(_runs_of(died, item)) for item in ran):
             alive = [interval for item in ran for interval in compare(table, item, without=list(died.key)).values()]
-            told += f"; {lost} runs died, and without their seeds it is {_in_words(alive, kind)}: {judge(alive)}"
-        if len(ran) < len(each.comparisons):
-            told += f"; {len(each.comparisons) - len(ran)} of {len(each.comparisons)} comparisons not run"
-        rows.append((each.paper, each.claim, each.expected, told, judge(found)))
+            summary += f"; {lost} runs died, and without their seeds it is {_in_words(alive, kind)}: {judge(alive)}"
+        if missing := len(hypothesis.comparisons) - len(ran):
+            summary += f"; {missing} of {len(hypothesis.comparisons)} comparisons not run"
+        rows.append((hypothesis.paper, hypothesis.claim, hypothesis.expected, summary, judge(intervals)))
     return pd.DataFrame(rows, columns=["paper", "claim", "expected", "found", "verdict"])
 
 
@@ -440,10 +440,10 @@ def _runs_of(rows: pd.DataFrame, comparison: Comparison | Ranking) -> pd.DataFra
 def _in_words(intervals: Sequence[Interval], kind: str) -> str:
     """Put intervals in words: each of them if they are few, else their range and how many are on which side of 0."""
     if kind == "rank":
-        return "Kendall's τ " + "; ".join(f"{each.mean:+.2f} [{each.low:+.2f}, {each.high:+.2f}]" for each in intervals)
+        return "Kendall's τ " + "; ".join(f"{one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for one in intervals)
     unit, factor, digits = ("", 1, 2) if kind == "cka" else (" points", 100, 1)
-    means = [factor * each.mean for each in intervals]
-    above, below = sum(each.low > 0 for each in intervals), sum(each.high < 0 for each in intervals)
+    means = [factor * one.mean for one in intervals]
+    above, below = sum(one.low > 0 for one in intervals), sum(one.high < 0 for one in intervals)
     return (
         f"{min(means):+.{digits}f} to {max(means):+.{digits}f}{unit}: of {len(intervals)} intervals {above} above 0, "
         f"{len(intervals) - above - below} with 0, {below} below"

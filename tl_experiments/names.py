@@ -57,14 +57,14 @@ def resolved(name: str) -> Callable[..., Any]:
         If there is none.
     """
     try:
-        found = pkgutil.resolve_name(name)
+        function = pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ExperimentError(
             f"{name!r} is not there ({error}). Name a function of a module that can be imported, as 'module:function'."
         ) from error
-    if not callable(found):
-        raise ExperimentError(f"{name!r} is no function, but {found!r}. Name a function that returns what is meant.")
-    return found
+    if not callable(function):
+        raise ExperimentError(f"{name!r} is no function, but {function!r}. Name a function that returns what is meant.")
+    return function
 
 
 def made(role: str, name: str, function: Callable[[], Any]) -> Any:
@@ -87,7 +87,7 @@ def made(role: str, name: str, function: Callable[[], Any]) -> Any:
         If it fails, or a source is no network, or a target is no data set.
     """
     try:
-        found = function()
+        thing = function()
     except Exception as error:  # the user's own: whatever it was, no run could be done
         raise ExperimentError(f"The {role} {name!r} cannot be made: {type(error).__name__}: {error}") from error
     if role == "source":
@@ -98,9 +98,9 @@ def made(role: str, name: str, function: Callable[[], Any]) -> Any:
         from tl_helpers.data import Dataset
 
         expected = Dataset if role == "target" else object
-    if not isinstance(found, expected):
-        raise ExperimentError(f"The {role} {name!r} is to return a {expected.__name__}; found {type(found).__name__}.")
-    return found
+    if not isinstance(thing, expected):
+        raise ExperimentError(f"The {role} {name!r} is to return a {expected.__name__}; found {type(thing).__name__}.")
+    return thing
 
 
 def named(run: Recipe) -> dict[str, str]:
@@ -115,6 +115,6 @@ def named(run: Recipe) -> dict[str, str]:
     dict of str to str
         ``"source"``, ``"target"``, and where there are any ``"teacher"`` and ``"rules"``.
     """
-    told = dict(run.settings)
-    found = {role: told[role] for role in ("teacher", "rules") if isinstance(told.get(role), str)}
-    return {"source": run.source, "target": run.target} | found
+    settings = dict(run.settings)
+    others = {role: settings[role] for role in ("teacher", "rules") if isinstance(settings.get(role), str)}
+    return {"source": run.source, "target": run.target} | others

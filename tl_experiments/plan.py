@@ -21,10 +21,10 @@ IMAGE_MEASURES = {"shifts", "cka", "answers"}  # these look at images, not at ac
 
 def trains_together(run: Run) -> bool:
     """Tell whether a run is a linear head on frozen features, so that many of its kind train in one loop."""
-    told = {name for name, _ in run.settings}
-    if run.initialisation == "target" and "base_rate" not in told:
+    given = {name for name, _ in run.settings}
+    if run.initialisation == "target" and "base_rate" not in given:
         return False  # each learning rate has a base B of its own
-    plain = told <= {"standardise", "base_rate"} and IMAGE_MEASURES.isdisjoint(run.measures)
+    plain = given <= {"standardise", "base_rate"} and IMAGE_MEASURES.isdisjoint(run.measures)
     return run.method == "feature extraction" and not run.head and plain
 
 
@@ -66,7 +66,7 @@ def batches(runs: Iterable[Run], size: int = 64) -> list[tuple[Run, ...]]:
             by_seed.setdefault(run.seed, {})[run.learning_rate] = run
         else:
             single.append(run)
-    found = []
+    together = []
     for arm, by_seed in arms.items():
         by_rates: dict[
             tuple[float, ...], list[int]
@@ -75,10 +75,10 @@ def batches(runs: Iterable[Run], size: int = 64) -> list[tuple[Run, ...]]:
             by_rates.setdefault(tuple(sorted(by_rate)), []).append(seed)
         for rates, seeds in by_rates.items():
             for some in _chunks(seeds, _seeds_at_once(arm, size // len(rates))):
-                found.append(tuple(by_seed[seed][rate] for seed in some for rate in rates))
+                together.append(tuple(by_seed[seed][rate] for seed in some for rate in rates))
     for key, group in itertools.groupby(sorted(single, key=lambda run: repr(prefix_key(run))), prefix_key):
-        found += _chunks(list(group), 1 if key is None else 4)
-    return found
+        together += _chunks(list(group), 1 if key is None else 4)
+    return together
 
 
 def _seeds_at_once(run: Run, most: int) -> int:

@@ -131,7 +131,8 @@ class Recipe:
         Its ``steps`` are those that were done, so the key of a run is another one where ``epochs`` decided them.
         """
         whole = ("layers_copied", "layers_frozen", "batch_size", "seed", "steps")
-        values = {each.name: row[each.name] for each in dataclasses.fields(cls) if each.name in row}
+        names = [known.name for known in dataclasses.fields(cls) if known.name in row]
+        values: dict[str, Any] = {name: row[name] for name in names}
         values |= {name: int(row[name]) for name in whole}
         values |= {name: float(row[name]) for name in ("learning_rate", "label_noise")}
         values["labels_per_class"] = None if pd.isna(row["labels_per_class"]) else int(row["labels_per_class"])

@@ -173,15 +173,15 @@ class Store:
         dict of str to str
             From each role of `names.named` to sixteen hexadecimal digits.
         """
-        found = {}
+        prints = {}
         for role, name in named(run).items():
             if role == "rules":
-                found[role] = fingerprints.of_rules(made(role, name, resolved(name)), self.target(run.target))
+                prints[role] = fingerprints.of_rules(made(role, name, resolved(name)), self.target(run.target))
             elif role == "target":
-                found[role] = self._once("print of target", name, lambda name: fingerprints.of_data(self.target(name)))
+                prints[role] = self._once("print of target", name, lambda name: fingerprints.of_data(self.target(name)))
             else:
-                found[role] = self._once("print of source", name, lambda name: _print_of(name, self.source(name)))
-        return found
+                prints[role] = self._once("print of source", name, lambda name: _print_of(name, self.source(name)))
+        return prints
 
     def renew(self, runs: Sequence[Run], anew: bool = False) -> None:
         """Forget everything if a name of these runs stands for something else than before: nothing kept is right then.
@@ -201,8 +201,8 @@ class Store:
             if (kind, name) not in self._made or (state == old and not (anew and ":" in name)):
                 continue
             fresh, kept = (_target if kind == "target" else _source)(name), self._made[kind, name]
-            told = [fingerprints.of_data(each) if kind == "target" else _print_of(name, each) for each in (fresh, kept)]
-            if told[0] != told[1]:
+            prints = [fingerprints.of_data(x) if kind == "target" else _print_of(name, x) for x in (fresh, kept)]
+            if prints[0] != prints[1]:
                 self._made.clear()
                 self._activations.clear()
                 self._made[kind, name] = fresh
@@ -247,12 +247,12 @@ class Activations:
             self._count += len(missing)
             self.seconds += time.perf_counter() - begin
         places, begin = self._places[index], 0
-        found = np.empty((len(index), *self._shape), "float32")
+        rows = np.empty((len(index), *self._shape), "float32")
         for block in self._blocks:
             here = (places >= begin) & (places < begin + len(block))
-            found[here] = block[places[here] - begin]
+            rows[here] = block[places[here] - begin]
             begin += len(block)
-        return found
+        return rows
 
 
 def _source(name: str) -> keras.Model:
@@ -281,12 +281,12 @@ def cut(network: keras.Model, run: Run) -> str | None:
     whole = graph.opened(network)
     names = [layer.name for layer in models.weight_layers(whole)]
     silent = running.silent_noise(whole, names[: run.layers_frozen])
-    found, last = graph.places(whole), None
+    places, last = graph.places(whole), None
     for node in graph.nodes_of(whole):
         name = node.operation.name
         if name in names[run.layers_frozen :] or (running.varies(node.operation) and name not in silent):
             break
-        last = name if name in found else last
+        last = name if name in places else last
         if name == run.layer:
             break
     return last

@@ -150,24 +150,24 @@ def _one(store: Store, run: Run, watch: Callable[[training.History], bool] | Non
 
 def _measured(store: Store, run: Run, rows: data.Split, model: keras.Model) -> dict[str, Any]:
     """Measure what a run asks for besides accuracy; return a mapping from each name in `Run.measures`."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if "shifts" in run.measures:
         tests = {kind: store.shifted(run.target, kind) for kind in perturbations.SHIFTS}
-        found["shifts"] = {kind: transfer.evaluate(model, test).accuracy for kind, test in tests.items()}
+        values["shifts"] = {kind: transfer.evaluate(model, test).accuracy for kind, test in tests.items()}
     if "cka" in run.measures:
         before = store.base(run) if run.method == "from scratch" else store.network(run)
         images = store.with_images(run, rows.test).images[:CKA_IMAGES]
-        found["cka"] = {name: _alike(before, model, name, images) for name in CKA_LAYERS}
+        values["cka"] = {name: _alike(before, model, name, images) for name in CKA_LAYERS}
     if "answers" in run.measures:
         images = store.with_images(run, data.evenly_spaced(rows.test, ANSWERED)).images
-        found["answers"] = models.outputs(model, images).argmax(axis=1).tolist()
+        values["answers"] = models.outputs(model, images).argmax(axis=1).tolist()
     if "logme" in run.measures:
         features = _features(store, run, rows.train)
-        found["logme"] = measures.logme(features.reshape(len(features), -1), rows.train.labels)
+        values["logme"] = measures.logme(features.reshape(len(features), -1), rows.train.labels)
     if "leep" in run.measures:
         train, source = store.with_images(run, rows.train), store.network(run)
-        found["leep"] = measures.leep(knowledge.softened(models.logits(source, train.images)), train.labels)
-    return found
+        values["leep"] = measures.leep(knowledge.softened(models.logits(source, train.images)), train.labels)
+    return values
 
 
 def _features(store: Store, run: Run, numbered: data.Dataset) -> np.ndarray:
@@ -188,10 +188,10 @@ def _many(store: Store, runs: Sequence[Run]) -> list[Row]:
     seeds, rates = (list(dict.fromkeys(getattr(run, name) for run in runs)) for name in ("seed", "learning_rate"))
     of_seed = [next(run for run in runs if run.seed == seed) for seed in seeds]
     splits, kept = [store.split(run) for run in of_seed], [_kept(store, run) for run in of_seed]
-    before = sum(each.seconds for each in set(kept))
+    before = sum(activations.seconds for activations in set(kept))
     features, labels = _stacked(kept, [split.train for split in splits])
     validation = _stacked(kept, [split.validation for split in splits])
-    forward = sum(each.seconds for each in set(kept)) - before
+    forward = sum(activations.seconds for activations in set(kept)) - before
     measured = [_measured(store, run, split, None) for run, split in zip(of_seed, splits, strict=True)]
     count, width = features.shape[1:]
     classes = len(splits[0].train.class_names)
@@ -211,7 +211,7 @@ def _many(store: Store, runs: Sequence[Run]) -> list[Row]:
     rows = []
     for run in runs:
         s, r = seeds.index(run.seed), rates.index(run.learning_rate)
-        loss, scored = (tuple(each[:, s, r].tolist()) for each in (trained.loss, trained.validation_accuracy))
+        loss, scored = (tuple(curve[:, s, r].tolist()) for curve in (trained.loss, trained.validation_accuracy))
         history = training.History(trained.steps, loss, scored, trained.seconds)
         if not np.isfinite(history.loss).all():
             rows.append(_row_or_error(store, run))  # alone, it says at which step the loss was lost
@@ -230,7 +230,7 @@ def _kept(store: Store, run: Run) -> Activations:
 
 def _stacked(kept: Sequence[Activations], parts: Sequence[data.Dataset]) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of several seeds' images, shape (S, N, F), and their labels (S, N)."""
-    rows = [each.rows(part.images).reshape(len(part), -1) for each, part in zip(kept, parts, strict=True)]
+    rows = [shared.rows(part.images).reshape(len(part), -1) for shared, part in zip(kept, parts, strict=True)]
     features = np.stack(rows) if len(rows) > 1 else rows[0][None]  # one is not copied
     return features, np.stack([part.labels for part in parts])
 
@@ -328,7 +328,7 @@ def _rounded(values: Sequence[float]) -> list[Any]:
 def _short(value: Any) -> Any:
     """Round numbers to five digits, in a mapping too; lists hold whole numbers, which stay."""
     if isinstance(value, dict):
-        return {name: _short(each) for name, each in value.items()}
+        return {name: _short(part) for name, part in value.items()}
     return value if isinstance(value, list) else float(f"{value:.5g}")
 
 
