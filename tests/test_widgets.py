@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import re
 import threading
 from decimal import Decimal
 
@@ -138,9 +139,7 @@ def test_the_code_names_the_run(table, method):
 def test_the_code_does_the_run_again(shown, method, states):
     found = shown["runs"][f"far|5|{number(method, states)}"]
     if data.load("mnist").name != "mnist":
-        with pytest.raises(data.DataError):
-            data.load("cifar10")
-        return
+        pytest.skip("the records were measured on MNIST, which is not here")
     names = {}
     exec(found["code"], names)
     assert names["accuracy"] == pytest.approx(found["test"][0], abs=card.TOLERANCE)
@@ -205,7 +204,9 @@ def test_nothing_in_the_data_ends_the_program(shown):
     hostile = shown | {"pairs": [shown["pairs"][0] | {"title": "</script><b>"}, shown["pairs"][1]]}
     page = explorer.Explorer(shown=hostile).html()
     assert "</script><b>" not in page
-    assert json.loads('"\\u003c/script>\\u003cb>"') == "</script><b>"
+    assert page.count("</script") == 1
+    (told,) = re.findall(r"^const values = \{ name, \.\.\.(\{.*\}) \};$", page, re.M)
+    assert json.loads(told)["payload"]["pairs"][0]["title"] == "</script><b>"
 
 
 def test_no_training_without_a_click(widget):
