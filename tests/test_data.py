@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 import tracemalloc
 import unicodedata
 import urllib.error
@@ -373,10 +373,10 @@ def test_without_a_network_the_reason_is_told_once_and_asked_once(notices, monke
 def test_a_network_that_swallows_everything_is_noticed_in_time(monkeypatch):
     assert data.PROBE_SECONDS < 10
     monkeypatch.setattr(data, "PROBE_SECONDS", 0.1)
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(0.8) or io.BytesIO())
-    begin = time.perf_counter()
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: answered.wait(600) or io.BytesIO())
     assert "does not answer within 0.1 s" in data._unreachable("https://example.org/file")
-    assert time.perf_counter() - begin < 0.7
+    answered.set()  # only now: whoever waits for the answer waits for ever
 
 
 def test_behind_a_proxy_no_direct_connection_is_tried(monkeypatch):

@@ -250,7 +250,7 @@ def test_works_below_a_path_of_the_host(chromium, site):
 def found_by(tab, base, query):
     """Return the pages that the search finds, the best first, as a reader sees them."""
     tab.goto(f"{base}search.html?q={quote(query)}")
-    tab.wait_for_function("document.querySelector('.search-summary')?.innerText", timeout=20_000)
+    tab.wait_for_function("document.querySelector('.search-summary')?.innerText", timeout=60_000)
     links = [link.get_attribute("href") for link in tab.query_selector_all("#search-results li a")]
     return [link.partition(".html")[0] for link in links]
 
@@ -258,7 +258,7 @@ def found_by(tab, base, query):
 def test_the_search_finds_pages(chromium, address):
     tab = chromium.new_page()
     assert found_by(tab, address, "LogME")
-    expect(tab.locator("#search-results li").first).to_contain_text("LogME", timeout=20_000)
+    expect(tab.locator("#search-results li").first).to_contain_text("LogME", timeout=60_000)
     for query in ("蒸馏", "随机种", "层", "freezing 冻结"):
         assert "chapters/glossary" in found_by(tab, address, query), query
     assert "chapters/api" in found_by(tab, address, "features_at")
@@ -278,7 +278,7 @@ def test_the_search_finds_every_chinese_word_of_the_glossary_by_each_part_of_two
     assert len(parts) > 100
     tab = chromium.new_page()
     tab.goto(f"{address}search.html?q=LogME")
-    expect(tab.locator("#search-results li").first).to_be_visible(timeout=20_000)
+    expect(tab.locator("#search-results li").first).to_be_visible(timeout=60_000)
     found = "parts => parts.map(part => Search._performSearch(...Search._parseQuery(part)).map(result => result[0]))"
     pages = tab.evaluate(found, parts)
     assert [part for part, named in zip(parts, pages, strict=True) if "chapters/glossary" not in named] == []

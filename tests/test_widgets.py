@@ -227,7 +227,7 @@ class Rehearsal:
         for step in (100, 200):
             ended = watch(History((step,), (1.0,), (0.5,), 0.1))
             self.begun.set()
-            self.go_on.wait(10)
+            self.go_on.wait(600)
             if ended:
                 return {"test_accuracy": None, "seconds": 0.1}
         return {"test_accuracy": 0.75, "seconds": 0.2}
@@ -247,7 +247,7 @@ def send(widget, **message):
 def test_a_click_trains_the_choice_with_its_seed_and_rate(widget, rehearsal):
     rehearsal.go_on.set()
     send(widget, do="train", seed=7, rate=0.01, **widget.choice)
-    widget._thread.join(20)
+    widget._thread.join(600)
     (run,) = rehearsal.runs
     assert (run.seed, run.learning_rate, run.layers_copied, run.layers_frozen) == (7, 0.01, 2, 2)
     assert widget.live["status"] == "done"
@@ -266,18 +266,18 @@ def test_every_message_of_the_page_is_answered(widget, rehearsal, monkeypatch):
     send(widget, do="train", seed=0, rate=None, **widget.choice)
     send(widget, do="train", seed=0, rate=None, **widget.choice)
     send(widget, do="stop")
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert told == ["answer", "train", "train", "stop"]
 
 
 def test_after_a_stop_the_next_training_is_the_one_that_is_told(widget, rehearsal):
     send(widget, do="train", seed=0, rate=0.01, **widget.choice)
-    assert rehearsal.begun.wait(20)
+    assert rehearsal.begun.wait(600)
     send(widget, do="stop")
     rehearsal.go_on.set()
-    widget._thread.join(20)
+    widget._thread.join(600)
     send(widget, do="train", seed=5, rate=0.003, **widget.choice)
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert (widget.live["status"], widget.live["seed"], widget.live["rate"]) == ("done", 5, 0.003)
 
 
@@ -321,21 +321,21 @@ def test_without_a_rate_the_recorded_one_is_taken(widget, shown):
 
 def test_a_second_click_does_not_train_a_second_time(widget, rehearsal):
     send(widget, do="train", seed=0, rate=0.01, **widget.choice)
-    assert rehearsal.begun.wait(20)
+    assert rehearsal.begun.wait(600)
     send(widget, do="train", seed=1, rate=0.01, **widget.choice)
     assert widget.train() is False
     rehearsal.go_on.set()
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert len(rehearsal.runs) == 1
 
 
 def test_stop_keeps_what_was_reached(widget, rehearsal):
     send(widget, do="train", seed=0, rate=0.01, **widget.choice)
-    assert rehearsal.begun.wait(20)
+    assert rehearsal.begun.wait(600)
     widget.choice = widget.choice | {"labels": 50}  # a change does not disturb the training
     send(widget, do="stop")
     rehearsal.go_on.set()
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert widget.live["status"] == "stopped"
     assert widget.live["choice"]["labels"] == 5
     assert "after 200 of 200 steps" in widget.live["message"] or "after 100 of 200 steps" in widget.live["message"]
@@ -347,11 +347,11 @@ def test_an_error_is_told_in_the_widget(widget, monkeypatch):
 
     monkeypatch.setattr(workbench, "live", fail)
     widget.train()
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert widget.live["status"] == "error"
     assert "MNIST is not here. Set TL_DATA_DIR." in widget.live["message"]
     widget.train(seed=-1)
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert "whole number" in widget.live["message"]
 
 
