@@ -1,6 +1,7 @@
 """What the tests share, and the marks by which `make check` chooses among them."""
 
 import os
+import re
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers that share the cores would else wait for each other's threads
@@ -14,18 +15,36 @@ from tl_helpers import data
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30_000  # milliseconds that an expectation about a page has, however busy the machine is
-# A test has the mark of what it needs: of the fixtures that it uses, directly or through others, or of its file.
-FIXTURES = {"chromium": "browser", "site": "site", "lab": "slow", "source": "training"}
-FILES = {}
+# A test has the marks of the fixtures that it uses, directly or through others, and those of its file: of what the file
+# imports, or of a `pytestmark` in it.
+FIXTURES = {"chromium": "browser", "site": "site", "source": "training"}
+IMPORTS = {
+    "browser": re.compile(r"^from (playwright|axe_playwright_python)\b", re.M),
+    "training": re.compile(
+        r"^from (keras|tl_base\.backend)\b|^from tl_helpers import .*\b(knowledge|models|training|transfer)\b", re.M
+    ),
+}
+
+
+def marks_of(path):
+    """Return the marks of a test file; they are known without importing it."""
+    text = path.read_text(encoding="utf-8")
+    return [mark for mark, pattern in IMPORTS.items() if pattern.search(text)]
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not even import a file whose tests nobody asks for: loading TensorFlow takes longer than most tests."""
+    if collection_path.name.startswith("test_") and collection_path.suffix == ".py":
+        return any(f"not {mark}" in config.option.markexpr for mark in marks_of(collection_path)) or None
+    return None
 
 
 def pytest_collection_modifyitems(items):
     """Mark each test."""
     for item in items:
-        for mark in {FIXTURES[name] for name in FIXTURES if name in getattr(item, "fixturenames", ())}:
+        used = getattr(item, "fixturenames", ())
+        for mark in {*marks_of(item.path), *(mark for name, mark in FIXTURES.items() if name in used)}:
             item.add_marker(mark)
-        if item.path.stem in FILES:
-            item.add_marker(FILES[item.path.stem])
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ import status
 from jupyter_cache import get_cache
 from PIL import Image
 
+pytestmark = pytest.mark.slow
 COUNT = 'with open("runs.txt", "a") as file:\n    print("run", file=file)'
 SHOW = """import os
 from tl_helpers import answers
@@ -78,7 +79,7 @@ def build_in(folder):
     command, own = command_of(folder)
 
     def build(**changes):
-        return subprocess.run(command, env={**own, **changes}, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, env={**own, **changes}, capture_output=True, text=True, timeout=900)
 
     return build
 
@@ -199,7 +200,7 @@ def same_as_clean(book, name):
     shutil.copytree(book.folder / "_build/.jupyter_cache", place / "_build/.jupyter_cache", copy_function=shutil.copy2)
     how = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     both = [subprocess.Popen([*command, *where], **how) for where in ([], ["--output", str(place)])]
-    told = [build.communicate(timeout=300)[0] for build in both]
+    told = [build.communicate(timeout=900)[0] for build in both]
     assert [build.returncode for build in both] == [0, 0], told
     ours, clean = site_in(book.folder), site_in(place)
     return sorted(path for path in {*ours, *clean} if ours.get(path) != clean.get(path))
@@ -240,7 +241,7 @@ def test_any_number_of_builds_in_any_order_gives_the_site_of_a_clean_build(large
     (html / "index.html").unlink()
     command, environment = command_of(larger.folder)
     building = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     for begun in (lambda: not html.exists(), lambda: (html / "chapters").is_dir()):  # removed, then half written
         while not begun():
             assert time.monotonic() < deadline
@@ -309,11 +310,11 @@ def test_ctrl_c_ends_in_a_sentence_and_the_next_build_works_even_in_a_poor_envir
     command, environment = command_of(book.folder)
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
     building = subprocess.Popen(command, env=environment, **quiet)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not (book.folder / "chapters/runs.txt").is_file() and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(building.pid, signal.SIGINT)  # as a terminal does: to the kernels, too
-    told, _ = building.communicate(timeout=60)
+    told, _ = building.communicate(timeout=600)
     assert building.returncode == 1
     assert told.endswith("Interrupted. What was finished is kept; the next call goes on from there.\n")
     assert "Traceback" not in told

@@ -17,6 +17,7 @@ import notebooks
 import pytest
 from nbval.plugin import coalesce_streams
 
+pytestmark = pytest.mark.site
 BUILD = (book.ROOT / os.environ.get("BOOK_HTML", "_build/html")).parent
 # What nbval leaves out: what names an output or its place, and what differs from run to run.
 NOT_COMPARED = ("metadata", "output_type", "name", "execution_count", "image/png", "image/jpeg")
