@@ -61,17 +61,19 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     # Copied from a network that was trained on the target.
     "#5E4200": (*(f"B{n}B" for n in _SWEPT), *(f"B{n}B+" for n in _SWEPT)),
 }
-# Other names of these arms: those of the sweep in the records, and those for which there is more room.
-ALIASES = {
+# The sweep's arms as the records call them, and the names where a page has no room for more.
+RECORDED = {
     f"{start}{n}B, {frozen} frozen": f"{start}{n}B" if frozen else f"{start}{n}B+"
     for start, n in itertools.product(("A", "B", "random"), _SWEPT[1:])
     for frozen in ((n,) if start == "random" else (n, 0))
-} | {
+}
+SHORT = {
     "source features": "linear head, source features",
     "random features": "linear head, random features",
     "fine-tuned": "fine-tuned from the source",
     "copied, frozen": "linear probe",
 }
+ALIASES = RECORDED | SHORT
 _MARKERS = "os^DvPX<>*phd"
 _DASHES = ((), (5, 1.5), (3, 1, 1, 1), (1.5, 1), (7, 1.5, 1, 1.5), (4, 1, 1, 1, 1, 1), (1, 2))
 # Seven steps apart, so that the first two of every family have markers of their own in a figure of all families.

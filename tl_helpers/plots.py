@@ -59,7 +59,7 @@ def _curve(axis: Axes, arm: Mapping[float, Seeds], name: str, look: Look, shown:
     Returns the last mean.
     """
     means, halves = _estimates(arm, name)
-    places = list(arm)
+    places = np.array(list(arm), float)
     for place, seeds in arm.items():
         axis.plot([place] * len(seeds), seeds, ".", color=look.colour, alpha=0.35, markersize=5)
     if shown == "band" and len(places) > 1:  # a band needs two places
