@@ -100,7 +100,7 @@ def test_the_weights_of_the_layers_are_those_of_the_network(shown):
 
 def test_answers_belong_to_the_run_that_is_shown(table, shown):
     kept = table[table.experiment == "examples"].set_index(["target", "arm", "labels_per_class"]).test_accuracy
-    for pair, setting, labels in itertools.product(choices.PAIRS, choices.OFFER, choices.EXPLORED):
+    for pair, setting, labels in itertools.product(choices.PAIRS, choices.OFFER, evidence.EXPLORED):
         if setting in choices.offered(pair):
             row = choices.rows_for(table, pair, setting, labels).iloc[0]
             found = kept[row.target, row.arm, labels]

@@ -11,7 +11,7 @@ from typing import Any
 import traitlets
 
 from tl_base.pages import Page, WidgetError, plain
-from tl_experiments import choices
+from tl_experiments import choices, evidence
 from tl_experiments.grid import Run
 from tl_helpers import records
 from tl_helpers.training import History
@@ -211,8 +211,8 @@ def _choice(choice: Any) -> Told:
 
 def _setting(choice: Told) -> choices.Setting:
     """Return the setting that a choice names."""
-    if choice["pair"] not in choices.PAIRS or choice["labels"] not in choices.EXPLORED:
-        pairs, labels = ", ".join(choices.PAIRS), ", ".join(map(str, choices.EXPLORED))
+    if choice["pair"] not in choices.PAIRS or choice["labels"] not in evidence.EXPLORED:
+        pairs, labels = ", ".join(choices.PAIRS), ", ".join(map(str, evidence.EXPLORED))
         found = f"{choice['pair']!r}, {choice['labels']!r}"
         raise WidgetError(f"Pairs are {pairs}; labels per class {labels}. Found {found}.")
     offered = choices.offered(choice["pair"])
