@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import tl_experiments as experiments
-from tl_experiments import card, choices, explorer, workbench
+from tl_experiments import card, choices, evidence, explorer, workbench
 from tl_experiments.grid import Run
 from tl_helpers import data, measures, records, widgets
 

@@ -16,6 +16,7 @@ _SUBMODULES = (
     "models",
     "plots",
     "records",
+    "rules",
     "sources",
     "training",
     "transfer",
