@@ -132,4 +132,5 @@ def test_the_interactive_pages_get_the_same_looks():
     told = json.loads(json.dumps(looks.as_json()))
     assert set(told) == {*looks.ARMS, *looks.ALIASES}
     for name, parts in told.items():
-        assert (parts["colour"], parts["marker"], tuple(parts["dash"])) == expected(name)
+        dash = tuple(float(length) / 2 for length in parts["dash"].split())
+        assert (parts["colour"], parts["marker"], dash) == expected(name)

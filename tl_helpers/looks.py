@@ -7,7 +7,7 @@ figure or an arm).
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -141,17 +141,20 @@ def looks_of(names: Iterable[str], repeat: bool = False) -> dict[str, Look]:
     return {name: taken[name] if name in taken else next(free) for name in names}
 
 
-def as_json() -> dict[str, dict[str, object]]:
-    """Return all looks for the interactive pages: name of an arm to its colour, marker and dash.
+def as_json() -> dict[str, dict[str, str]]:
+    """Return all looks for the interactive pages: name of an arm, `ALIASES` too, to its colour, marker and dash.
 
     Returns
     -------
-    dict of str to dict
-        JSON-able; `ALIASES` are names too. ``dash`` is a list of lengths in widths of the line, empty if solid.
+    dict of str to dict of str to str
+        ``dash`` is SVG's: lengths in pixels for a line two pixels wide, empty if solid.
 
     Notes
     -----
     Taught in: no chapter (what the explorer and the drawing page draw with).
     """
-    known = {name: asdict(arm) for name, arm in (ARMS | {name: look(name) for name in ALIASES}).items()}
-    return {name: {**parts, "dash": list(parts["dash"])} for name, parts in known.items()}
+    known = ARMS | {name: look(name) for name in ALIASES}
+    return {
+        name: {"colour": arm.colour, "marker": arm.marker, "dash": " ".join(f"{2 * length:g}" for length in arm.dash)}
+        for name, arm in known.items()
+    }
