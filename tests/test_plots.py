@@ -180,19 +180,6 @@ def test_learning_curves_draw_the_history():
     assert (len(top.lines), len(bottom.lines)) == (2, 1)
 
 
-def test_mean_interval_is_students():
-    mean, half = plots.mean_interval([1.0, 2.0, 3.0])
-    assert mean == pytest.approx(2)
-    assert half == pytest.approx(4.302653 / 3**0.5)  # t(2, 0.975) from a printed table, standard deviation 1
-    assert plots.mean_interval([0.5]) == pytest.approx((0.5, np.nan), nan_ok=True)  # nothing is known of the spread
-
-
-@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
-def test_mean_interval_refuses(values):
-    with pytest.raises(ValueError, match="finite numbers"):
-        plots.mean_interval(values)
-
-
 def test_label_efficiency_draws_means_seeds_and_chance():
     axis = plots.label_efficiency({"arm": {1: [0.2, 0.4], 10: [0.7, 0.9]}}, chance=0.1).axes[0]
     lines = {line.get_label(): list(line.get_ydata()) for line in axis.lines}

@@ -26,7 +26,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import LogFormatterSciNotation
 from PIL import Image
 
-from tl_helpers.measures import Interval, paired_interval
+from tl_helpers.measures import Interval, mean_interval
 
 WIDTH = 6.4  # inches; 614 CSS pixels on a page
 COLOURS = 256  # of a figure on a page: a third of the bytes, and enough for photographs of 32 × 32 pixels
@@ -772,39 +772,6 @@ def learning_curves(histories):
         bottom.set_yticks([])
     _legend(figure, drawn, 3)
     return figure
-
-
-def mean_interval(values, confidence=0.95):
-    """Estimate a mean and the half-width of its confidence interval (Student's t over independent values).
-
-    Parameters
-    ----------
-    values : sequence of float, shape (S,)
-        One value a seed.
-    confidence : float
-
-    Returns
-    -------
-    mean, half_width : float
-        ``half_width`` is NaN for a single value: nothing is known of its spread.
-
-    Raises
-    ------
-    ValueError
-        If there is no value, or one that is not finite.
-
-    Notes
-    -----
-    Taught in: chapter 1 (Background).
-    """
-    values = np.asarray(values, float)
-    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
-        found = np.array2string(values, threshold=12, separator=", ")
-        raise ValueError(f"Expected a list of finite numbers, one a seed; found {found}. Leave out seeds that failed.")
-    if values.size == 1:
-        return float(values[0]), np.nan
-    interval = paired_interval(values, np.zeros_like(values), confidence)
-    return interval.mean, interval.high - interval.mean
 
 
 @styled
