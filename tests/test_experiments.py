@@ -781,7 +781,7 @@ def test_other_images_behind_a_name_of_ours_are_not_recorded_beside_the_first(tm
 
 def test_processes_of_an_earlier_call_do_not_bring_old_data_along(monkeypatch):
     def places(names=()):
-        return set(runner.spread(toy.place_of_data, [1, 2, 3, 4], jobs=2, names=names))
+        return set(runner.distribute(toy.place_of_data, [1, 2, 3, 4], jobs=2, names=names))
 
     monkeypatch.setenv("TL_DATA_DIR", "here")
     here = places()
@@ -894,16 +894,16 @@ def test_failed_runs_are_told_with_the_first_error(tmp_path, capsys):
 
 
 def test_a_batch_costs_the_sum_of_its_parts():
-    costs = {"start": 1.0, "step": 0.01, "prefix": 0.001, "rest": 0.0001, "classes": 10, "full": (900, 100, 500)}
+    costs = cost.Costs(start=1.0, step=0.01, prefix=0.001, rest=0.0001, classes=10, full=(900, 100, 500))
     runs = experiments.Grid("any", seed=[0, 1], learning_rate=[0.1, 0.2]).runs()
     seen = set()
     images = 2 * (50 + 50) + 500  # two splits, one test set
     scored = 4 * (10 * 50 + 500)
-    assert cost._seconds(runs, seen, **costs) == pytest.approx(1 + 200 * 0.01 + images * 0.001 + scored * 0.0001)
-    assert cost._seconds(runs, seen, **costs) == pytest.approx(1 + 200 * 0.01 + scored * 0.0001)  # kept
+    assert costs.seconds(runs, seen) == pytest.approx(1 + 200 * 0.01 + images * 0.001 + scored * 0.0001)
+    assert costs.seconds(runs, seen) == pytest.approx(1 + 200 * 0.01 + scored * 0.0001)  # kept
     (tuned,) = experiments.Grid("any", method=["from scratch"], labels_per_class=[None], epochs=50, seed=[0]).runs()
     steps = 50 * 900 // 32
-    assert cost._seconds([tuned], set(), **costs) == pytest.approx(1 + steps * 0.01 + (10 * 100 + 500) * 0.0001)
+    assert costs.seconds([tuned], set()) == pytest.approx(1 + steps * 0.01 + (10 * 100 + 500) * 0.0001)
 
 
 def test_an_estimate_covers_what_is_missing_and_writes_nothing(tmp_path):
