@@ -5,9 +5,11 @@ from pathlib import Path
 import browser as browsers
 import numpy as np
 import pytest
+import toy_experiments as toy
 from playwright.sync_api import sync_playwright
 
-from tl_helpers import data
+import tl_experiments as experiments
+from tl_helpers import data, records
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,6 +17,18 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def root():
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The records that ship; nobody changes them."""
+    return records.load()
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory):
+    """The records of the toy grids, done once."""
+    return experiments.run(toy.GRIDS, tmp_path_factory.mktemp("runs") / "one.csv", progress=False)
 
 
 @pytest.fixture(scope="module")  # not longer: while it runs, a test cannot start an event loop of its own
