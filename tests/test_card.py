@@ -20,6 +20,7 @@ def test_the_card_that_ships_is_that_of_the_records(root, shipped):
     assert {name: told["data"][name] for name in now["data"]} == now["data"]
 
 
+@pytest.mark.training
 def test_recorded_runs_can_be_repeated(tmp_path, capsys, monkeypatch):
     path = tmp_path / "a.csv"
     table = experiments.run(experiments.Grid("toy", **toy.TOY, labels_per_class=[1]), path, progress=False)

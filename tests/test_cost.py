@@ -22,6 +22,7 @@ def test_a_batch_costs_the_sum_of_its_parts():
     assert costs.seconds([tuned], set()) == pytest.approx(1 + steps * 0.01 + (10 * 100 + 500) * 0.0001)
 
 
+@pytest.mark.training
 def test_an_estimate_covers_what_is_missing_and_writes_nothing(tmp_path):
     path = tmp_path / "a.csv"
     grid = experiments.Grid("toy", **toy.TOY | {"steps": 100}, learning_rate=[1e-3, 1e-2])
@@ -33,6 +34,7 @@ def test_an_estimate_covers_what_is_missing_and_writes_nothing(tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.training
 def test_an_estimate_samples_both_phases_and_says_when_an_arm_cannot_run():
     toy_grid = toy.TOY | {"steps": 100, "seed": [0], "method": ["LP-FT"]}
     found = experiments.estimate(experiments.Grid("toy", **toy_grid, settings=[{"probe_steps": 50}]))

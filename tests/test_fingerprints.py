@@ -13,7 +13,8 @@ import toy_experiments as toy
 
 import tl_experiments as experiments
 from tl_base.backend import keras
-from tl_experiments import fingerprints, grid, runner, workbench
+from tl_experiments import fingerprints, names, runner, workbench
+from tl_experiments.store import Store
 from tl_helpers import data, knowledge, records
 
 MODULE = """
@@ -197,12 +198,12 @@ def test_a_fingerprint_is_that_of_the_content():
 
 
 def test_the_records_that_ship_tell_what_their_names_stood_for(shipped):
-    desk = workbench.Workbench()
+    desk = Store()
     rows = shipped.drop_duplicates(["source", "target", "settings"])
     here = {"digits"} | {name for name in ("mnist", "cifar10") if is_complete(name, shipped)}
     for row in rows.to_dict("records"):
         run, told = experiments.Run.of(row), json.loads(row["fingerprints"])
-        assert told.keys() == grid.named(run).keys()
+        assert told.keys() == names.named(run).keys()
         assert told["source"] == desk.fingerprints(replace(run, target="digits", settings=()))["source"]
         if run.target.partition("-")[0] in here:
             assert told == desk.fingerprints(run)
@@ -213,4 +214,4 @@ def is_complete(name, shipped):
     """Tell whether the images are here that the records were made with."""
     card = json.loads((resources.files("tl_helpers") / "assets" / "records.json").read_text(encoding="utf-8"))
     found = data.load(name, required=False)
-    return found is not None and data.sha256_of(found) == card["data"][name]
+    return found is not None and fingerprints.sha256_of(found) == card["data"][name]

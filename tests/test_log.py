@@ -104,6 +104,7 @@ with log.open_log(sys.argv[1]):
     assert text.endswith("\nfree again\n")
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_loses_no_row_and_does_none_twice(tmp_path, root):
     path = tmp_path / "killed.csv"
     call = [sys.executable, root / "tests" / "toy_experiments.py", path, "25"]

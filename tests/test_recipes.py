@@ -6,7 +6,7 @@ import pytest
 
 import tl_experiments as experiments
 from tl_experiments import Run, arms, recipes, workbench
-from tl_experiments.grid import depth_of
+from tl_experiments.names import depth_of
 from tl_experiments.recipes import METHODS, Call, Method, Name
 from tl_helpers import records
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tl_experiments as experiments
-from tl_experiments import arms, evidence, log, workbench
+from tl_experiments import arms, evidence, log
 from tl_helpers import records
 from tl_helpers.records import RecordsError
 
@@ -100,20 +99,6 @@ def test_a_rate_tried_on_fewer_seeds_is_no_fair_choice():
     rows = table(learning_rate=[0.1, 0.1, 0.2], validation_accuracy=[0.5, 0.6, 0.9], seed=[1, 2, 1])
     with pytest.raises(RecordsError, match="different seeds"):
         records.chosen_rates(rows)
-
-
-def test_a_row_comes_back_as_it_was_and_tells_its_run(tmp_path):
-    grid = experiments.Grid("any", method=["L2-SP"], head=[(8, 4)], settings=[{"alpha": 0.5}], seed=[4])
-    full = experiments.Grid("any", labels_per_class=[None], seed=[1], test=False)
-    runs = experiments.expand([grid, full])
-    numbers = {"count": 100, "parameters": 3, "seconds": 0.5, "curve": ((1, 2), (0.5, 0.25), (0.1, 0.2))}
-    rows = [workbench.row(run, validation=0.123456, test=0.5 if run.test else None, **numbers) for run in runs]
-    toy.written(tmp_path / "a.csv", rows)
-    for run, row in zip(runs, records.load(tmp_path / "a.csv").to_dict("records"), strict=True):
-        assert experiments.Run.of(row) == replace(run, epochs=0)
-        assert row["key"] == run.key
-        assert row["validation_accuracy"] == 0.12346
-        assert records.history(row)["loss"] == [0.5, 0.25]
 
 
 @settings(max_examples=60, deadline=None)

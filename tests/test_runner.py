@@ -45,6 +45,7 @@ def test_a_dask_cluster_gives_the_records_of_one_process(done, tmp_path):
     pd.testing.assert_frame_equal(by_key(found)[toy.SAME], expected[toy.SAME], atol=0.004, rtol=0)
 
 
+@pytest.mark.training
 def test_a_failed_run_is_recorded_and_stops_no_other(tmp_path):
     path = tmp_path / "a.csv"
     few = toy.TOY | {"steps": 2, "seed": [0]}
@@ -62,6 +63,7 @@ def test_a_failed_run_is_recorded_and_stops_no_other(tmp_path):
     assert (records.load(path).error != "").sum() == 0
 
 
+@pytest.mark.training
 def test_a_target_of_ones_own_that_is_none_is_said(tmp_path):
     grid = experiments.Grid("own", [("digits", "toy_experiments:small")], seed=[0])
     with pytest.raises(experiments.ExperimentError, match=r"The target .* is to return a Dataset; found Functional"):

@@ -8,9 +8,10 @@ import pytest
 import toy_experiments as toy
 
 import tl_experiments as experiments
-from tl_experiments import arms, plan, workbench
+from tl_experiments import arms, perturbations, plan, workbench
 from tl_experiments.grid import METHODS
-from tl_helpers import data, measures, models, records, transfer
+from tl_experiments.store import Activations, Store
+from tl_helpers import data, measures, models, records, training, transfer
 
 
 def test_an_arm_is_the_same_as_a_call_and_in_a_grid():
@@ -87,7 +88,7 @@ def test_a_part_of_mnist_is_never_recorded_as_mnist(tmp_path, monkeypatch):
 def test_activations_are_computed_once_and_bounded():
     seen = []
     network = models.features_at(models.source_cnn(), "conv1")
-    store = workbench.Activations(network, np.zeros((50, 32, 32, 3), "uint8"))
+    store = Activations(network, np.zeros((50, 32, 32, 3), "uint8"))
     run = store._run
     store._run = lambda images: seen.append(len(images)) or run(images)
     first = store.rows(np.array([3, 4, 3]))
@@ -96,7 +97,7 @@ def test_activations_are_computed_once_and_bounded():
     assert np.array_equal(first[0], again[2])
     assert store.nbytes == 3 * 30 * 30 * 32 * 4
     runs = experiments.Grid("toy", **toy.TOY | {"seed": range(3)}, initialisation=["random"]).runs()
-    desk = workbench.Workbench(memory=5 * 4096)
+    desk = Store(memory=5 * 4096)
     for run in runs:
         desk.activations(run).rows(np.arange(4))
     assert desk.activations(runs[-1]).nbytes == 4 * 4096
@@ -107,7 +108,7 @@ def test_activations_are_computed_once_and_bounded():
 def test_activations_come_in_the_order_asked_for_and_take_no_more_than_their_size(orders):
     images = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), "uint8")
     network = models.features_at(models.source_cnn(), "pool1")
-    wanted, store, seen = models.outputs(network, images), workbench.Activations(network, images), set()
+    wanted, store, seen = models.outputs(network, images), Activations(network, images), set()
     for order in orders:
         np.testing.assert_allclose(store.rows(np.array(order)), wanted[np.array(order)], rtol=1e-5, atol=1e-5)
         seen |= set(order)
@@ -119,7 +120,7 @@ def test_base_b_is_trained_on_the_labels_of_the_run_from_weights_of_its_own():
         "toy", **toy.TOY | {"seed": [0], "steps": 60}, method=["parameter transfer"], initialisation=["target"]
     )
     (run,) = grid.runs()
-    bench = workbench.Workbench()
+    bench = Store()
     base = bench.base(run)
     split = data.few_shot(toy.digits(), 5, 0)
     right = np.mean(base.predict(split.train.images, verbose=0).argmax(1) == split.train.labels)
@@ -148,7 +149,7 @@ def test_frozen_layers_of_base_b_are_those_of_base_b():
     axes = {"method": ["parameter transfer"], "layers_copied": [2], "layers_frozen": [2]}
     grid = experiments.Grid("toy", **toy.TOY | {"seed": [0]}, **axes, initialisation=["target"])
     (run,) = grid.runs()
-    bench = workbench.Workbench()
+    bench = Store()
     wanted = bench.base(run).get_layer("conv3").get_weights()[0]
     assert np.array_equal(bench.suffix(replace(run, layers_copied=3)).get_layer("conv3").get_weights()[0], wanted)
     (row,) = workbench.work([run])
@@ -192,12 +193,12 @@ def test_shifts_and_alikeness_are_those_of_the_trained_network():
     copied, scratch = workbench.work(grid.runs())
     source, split = toy.source(), data.few_shot(toy.digits(), 5, 0)
     trained = transfer.parameter_transfer(source, split, copy=3, steps=12, seed=0)
-    starts = {"parameter transfer": source, "from scratch": workbench.Workbench().base(grid.runs()[1])}
+    starts = {"parameter transfer": source, "from scratch": Store().base(grid.runs()[1])}
     nets = {"parameter transfer": trained.model, "from scratch": transfer.from_scratch(split, steps=12, seed=0).model}
     for row in (copied, scratch):
         assert row["error"] == ""
         measured, net, start = json.loads(row["measures"]), nets[row["method"]], starts[row["method"]]
-        shifted = {kind: data.shifted(split.test, kind) for kind in data.SHIFTS}
+        shifted = {kind: perturbations.shifted(split.test, kind) for kind in perturbations.SHIFTS}
         right = {kind: np.mean(models.outputs(net, s.images).argmax(1) == s.labels) for kind, s in shifted.items()}
         assert measured["shifts"] == pytest.approx(right, abs=0.01)
         parts = {layer: [models.features_at(each, layer) for each in (start, net)] for layer in workbench.CKA_LAYERS}
@@ -212,15 +213,35 @@ def test_answers_to_some_test_images_are_recorded():
         assert row["error"] == ""
         answers = json.loads(row["measures"])["answers"]
         dataset = toy.digits()
-        truth = data.spread(dataset.rows(dataset.held_out), plan.ANSWERED).labels
+        truth = data.evenly_spaced(dataset.rows(dataset.held_out), plan.ANSWERED).labels
         assert len(answers) == plan.ANSWERED
         assert np.mean(truth == answers) == pytest.approx(row["test_accuracy"], abs=0.15)
 
 
 def test_label_noise_reaches_the_training_labels_alone():
     (run,) = experiments.Grid("toy", **toy.TOY | {"seed": [0]}, label_noise=0.4).runs()
-    bench = workbench.Workbench()
+    bench = Store()
     noisy, clean = bench.split(run), bench.split(replace(run, label_noise=0.0))
     assert np.mean(noisy.train.labels != clean.train.labels) == 0.4
     assert np.array_equal(noisy.validation.labels, clean.validation.labels)
     assert np.array_equal(noisy.test.labels, clean.test.labels)
+
+
+def test_a_row_comes_back_as_it_was_and_tells_its_run(tmp_path):
+    grid = experiments.Grid("any", method=["L2-SP"], head=[(8, 4)], settings=[{"alpha": 0.5}], seed=[4])
+    full = experiments.Grid("any", labels_per_class=[None], seed=[1], test=False)
+    runs = experiments.expand([grid, full])
+    came_to = workbench.Outcome(
+        images=100,
+        validation_accuracy=0.123456,
+        trainable_parameters=3,
+        seconds=0.5,
+        history=training.History((1, 2), (0.5, 0.25), (0.1, 0.2), 0.5),
+    )
+    rows = [workbench.row(run, replace(came_to, test_accuracy=0.5 if run.test else None)) for run in runs]
+    toy.written(tmp_path / "a.csv", rows)
+    for run, row in zip(runs, records.load(tmp_path / "a.csv").to_dict("records"), strict=True):
+        assert experiments.Run.of(row) == replace(run, epochs=0)
+        assert row["key"] == run.key
+        assert row["validation_accuracy"] == 0.12346
+        assert records.history(row)["loss"] == [0.5, 0.25]

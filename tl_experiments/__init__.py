@@ -10,7 +10,8 @@ import pandas as pd
 
 from tl_experiments import choices, evidence
 from tl_experiments.cost import estimate
-from tl_experiments.grid import ExperimentError, Grid, Run, expand
+from tl_experiments.grid import Grid, Run, expand
+from tl_experiments.names import ExperimentError
 from tl_experiments.runner import run
 from tl_experiments.worked_example import (
     DEVELOPMENT_SEEDS,

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from tl_base import files
-from tl_experiments.grid import ExperimentError, Run
+from tl_experiments.fingerprints import sha256_of
+from tl_experiments.grid import Run
+from tl_experiments.names import ExperimentError
 from tl_experiments.runner import Row, Where, distribute, do, rows_in
 from tl_helpers import data, records
 
@@ -60,7 +62,7 @@ def card(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         "machines": sorted(set(table.machine)),
         "experiments": parts,
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
-        "data": {target.name: data.sha256_of(target) for target in _targets(table)},
+        "data": {target.name: sha256_of(target) for target in _targets(table)},
     }
 
 

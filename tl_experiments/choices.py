@@ -7,20 +7,26 @@ import base64
 import io
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from scipy import stats
 
-from tl_experiments import arms
+from tl_experiments import arms, recipes
 from tl_experiments.arms import Arm
-from tl_experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, tuned_at
-from tl_experiments.grid import ExperimentError, Grid, Run
+from tl_experiments.evidence import EXPLORED, SWEPT_AT, TRIED_ON, tuned_at
+from tl_experiments.grid import Grid, Run
+from tl_experiments.names import ExperimentError
 from tl_experiments.plan import ANSWERED
 from tl_helpers import data
-from tl_helpers.records import history, load, rows_if_any
+from tl_helpers.records import FAR, NEAR, history, load, rows_if_any
+
+if TYPE_CHECKING:
+    import keras
 
 PAIRS = {"far": FAR, "near": NEAR}
 TITLES = {"far": "far: CIFAR-10 → MNIST", "near": "near: CIFAR-10 classes A → classes B"}
@@ -78,7 +84,7 @@ def _offer() -> Iterator[Setting]:
 OFFER = tuple(_offer())
 
 
-def offered(pair):
+def offered(pair: str) -> tuple[Setting, ...]:
     """List the settings that are offered for a pair of tasks: the rules speak of digits, so only far has them.
 
     Parameters
@@ -97,12 +103,12 @@ def offered(pair):
     return tuple(setting for setting in OFFER if pair == "far" or setting.method != "logic rules")
 
 
-def _check_pair(pair):
+def _check_pair(pair: str) -> None:
     if pair not in PAIRS:
         raise ExperimentError(f"The explorer has no pair {pair!r}. It has {', '.join(PAIRS)}.")
 
 
-def rows_for(table, pair, setting, labels):
+def rows_for(table: pd.DataFrame, pair: str, setting: Setting, labels: int) -> pd.DataFrame:
     """Return the recorded runs of a setting, one a seed; empty where there are none.
 
     Parameters
@@ -132,7 +138,7 @@ def rows_for(table, pair, setting, labels):
     return rows
 
 
-def examples(table):
+def examples(table: pd.DataFrame) -> list[Grid]:
     """Keep the answers to a hundred test images of one run, seed 0, of each setting that the explorer offers."""
     grids = []
     for pair in PAIRS:
@@ -143,16 +149,21 @@ def examples(table):
     return grids
 
 
-def _examined(run, pair):
+def _examined(run: Run, pair: tuple[str, str]) -> Grid:
     """Turn a recorded run into a grid of one run that keeps its answers."""
     names = ("method", "initialisation", "layer", "head", "layers_copied", "layers_frozen", "labels_per_class")
-    axes = {name: [getattr(run, name)] for name in (*names, "learning_rate", "seed")}
-    budget = {"batch_size": run.batch_size, "steps": run.steps}
-    shape = {"pairs": [pair], "settings": [dict(run.settings)], "measures": ("answers",), "arm": run.arm}
+    axes: dict[str, Any] = {name: [getattr(run, name)] for name in (*names, "learning_rate", "seed")}
+    budget: dict[str, Any] = {"batch_size": run.batch_size, "steps": run.steps}
+    shape: dict[str, Any] = {
+        "pairs": [pair],
+        "settings": [dict(run.settings)],
+        "measures": ("answers",),
+        "arm": run.arm,
+    }
     return Grid("examples", **axes, **budget, **shape)
 
 
-def payload(table=None, pictures=True):
+def payload(table: pd.DataFrame | None = None, pictures: bool = True) -> dict[str, Any]:
     """Prepare all that the explorer shows: settings, recorded curves and accuracies, code, and test images.
 
     Parameters
@@ -199,7 +210,7 @@ def payload(table=None, pictures=True):
     }
 
 
-def coverage(shown):
+def coverage(shown: Mapping[str, Any]) -> float:
     """Return the share of what can be chosen, pair by labels by setting, that has a record of its own.
 
     Parameters
@@ -218,7 +229,7 @@ def coverage(shown):
     return len(shown["runs"]) / (len(shown["labels"]) * sum(len(offered(pair)) for pair in PAIRS))
 
 
-def _shown(table, rows, kept):
+def _shown(table: pd.DataFrame, rows: pd.DataFrame, kept: Mapping[tuple[Any, ...], str]) -> dict[str, Any]:
     curves = [history(row) for _, row in rows.iterrows()]
     scores = np.array([curve["validation_accuracy"] for curve in curves])
     count = len(scores)
@@ -230,7 +241,7 @@ def _shown(table, rows, kept):
         "mean": [round(float(value), 3) for value in scores.mean(axis=0)],
         "half": [round(float(value), 3) for value in half],
         "rate": float(row.learning_rate),
-        "setting": _told(row.settings),
+        "setting": _in_words(row.settings),
         "tried": _tried(table, row),
         "triedAt": _tried_at(row)[1],
         "parameters": int(row.trainable_parameters),
@@ -240,63 +251,61 @@ def _shown(table, rows, kept):
     }
 
 
-def _tried(table, row):
+def _tried(table: pd.DataFrame, row: pd.Series) -> list[list[Any]]:
     """List what was tried on development seeds for an arm: (rate, settings, mean validation accuracy)."""
     name, labels = _tried_at(row)
-    found = table[(table.experiment == name) & (table.arm == row.arm) & (table.labels_per_class == labels)]
-    found = found[(found.source == row.source) & (found.target == row.target) & found.seed.isin(TRIED_ON)]
-    means = found.groupby(["learning_rate", "settings"]).validation_accuracy.mean()
-    return [[rate, _told(settings), round(float(mean), 3)] for (rate, settings), mean in means.items()]
+    rows = table[(table.experiment == name) & (table.arm == row.arm) & (table.labels_per_class == labels)]
+    rows = rows[(rows.source == row.source) & (rows.target == row.target) & rows.seed.isin(TRIED_ON)]
+    means = rows.groupby(["learning_rate", "settings"]).validation_accuracy.mean()
+    return [[rate, _in_words(settings), round(float(mean), 3)] for (rate, settings), mean in means.items()]
 
 
-def _tried_at(row):
+def _tried_at(row: pd.Series) -> tuple[str, int]:
     """Return the experiment that chose an arm's rate, and its labels per class."""
     swept = row.experiment in ("sweep", "explorer") and row.method == "parameter transfer"
     return ("sweep choice", SWEPT_AT) if swept else ("choice", tuned_at(int(row.labels_per_class)))
 
 
-def _told(settings):
-    told = json.loads(settings)
-    return ", ".join(f"{name} {told[name]:g}" for name in ("alpha", "strength", "weight") if name in told)
+def _in_words(settings: str) -> str:
+    values = json.loads(settings)
+    return ", ".join(f"{name} {values[name]:g}" for name in ("alpha", "strength", "weight") if name in values)
 
 
-def _answers(table):
+def _answers(table: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     rows = table[table.experiment == "examples"]
     keys = zip(rows.source, rows.target, rows.arm, rows.labels_per_class.astype(int), strict=True)
-    told = ("".join(map(str, json.loads(text)["answers"])) for text in rows.measures)
-    return dict(zip(keys, told, strict=True))
+    answers = ("".join(map(str, json.loads(text)["answers"])) for text in rows.measures)
+    return dict(zip(keys, answers, strict=True))
 
 
-def _where(setting):
+def _where(setting: Setting) -> list[str]:
     return [pair for pair in PAIRS if setting in offered(pair)]
 
 
-def _layers(network):
+def _layers(network: "keras.Model") -> list[dict[str, Any]]:
     """Describe the trunk: name, output shape and number of weights of each layer."""
     from tl_helpers import models
 
-    table = models.parameter_table(network).loc[list(LAYERS)]
-    return [{"name": row.Index, "output": row.output, "parameters": int(row.parameters)} for row in table.itertuples()]
+    table: dict[Any, dict[Any, Any]] = models.parameter_table(network).to_dict("index")
+    return [{"name": name} | {key: table[name][key] for key in ("output", "parameters")} for name in LAYERS]
 
 
-def _pair(name, network, pictures):
+def _pair(name: str, network: "keras.Model", pictures: bool) -> dict[str, Any]:
     """Describe a pair of tasks; ``head`` counts the weights of a linear head on the trunk."""
     source, target = PAIRS[name]
     classes, features = CLASSES[name], int(np.prod(network.get_layer(LAYERS[-1]).output.shape[1:]))
-    card = {"name": name, "title": TITLES[name], "source": source, "target": target}
+    card: dict[str, Any] = {"name": name, "title": TITLES[name], "source": source, "target": target}
     card |= {"classes": classes, "tested": TESTED[name], "head": (features + 1) * classes}
     return card | (_gallery(target) if pictures else {})
 
 
-def _gallery(target):
+def _gallery(target: str) -> dict[str, Any]:
     """Put the test images whose answers are recorded into one picture; nothing where the data are not here."""
     try:
-        dataset = data.load(target.partition("-")[0], complete=True)
+        dataset = recipes.images(target, complete=True).value(str)
     except data.DataUnavailable:
         return {}  # the explorer says that it was made without them
-    if target == "cifar10-b":
-        dataset = data.only(dataset, data.CIFAR10_B, target)
-    test = data.spread(dataset.rows(dataset.held_out), ANSWERED)
+    test = data.evenly_spaced(dataset.rows(dataset.held_out), ANSWERED)
     rows = ANSWERED // ACROSS
     tiles = test.images.reshape(rows, ACROSS, TILE, TILE, 3).swapaxes(1, 2).reshape(rows * TILE, ACROSS * TILE, 3)
     stored = io.BytesIO()

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pandas as pd
 
-from tl_experiments.grid import ExperimentError, Grid, Run, expand
+from tl_experiments.grid import Grid, Run, expand
+from tl_experiments.names import ExperimentError
 from tl_experiments.plan import POINTS, batches, prefix_key
 from tl_experiments.runner import Where, distribute
 from tl_helpers import records
@@ -118,6 +119,7 @@ def _measured(
 ) -> tuple[tuple[Run, int], Costs]:
     """Time samples of one kind of run; return the kind and its costs."""
     from tl_experiments import workbench
+    from tl_experiments.store import cut
     from tl_helpers import models
 
     kind, batch = task
@@ -128,7 +130,7 @@ def _measured(
     few, more = (_sample(batch, labels, steps, memory, threads) for steps in (FEW, MORE))
     step = max(more - few, 0.0) / (MORE - FEW)
     network = bench.source(run.source)
-    last = workbench.cut(network, run)
+    last = cut(network, run)
     whole = _forward(models.features_at(network, run.layer), dataset.images)
     kept = prefix_key(run) is not None and last is not None
     prefix = _forward(models.features_at(network, last), dataset.images) if kept else 0.0

@@ -10,11 +10,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tl_experiments.grid import resolved
+from tl_experiments.names import resolved
 from tl_helpers import data
 
 if TYPE_CHECKING:
@@ -24,6 +24,27 @@ if TYPE_CHECKING:
 
 PLACES = ("TL_DATA_DIR", "KERAS_HOME", "TL_OFFLINE")  # what says where data are
 LOOKED_AT = 100  # images on which rules are compared
+
+
+def sha256_of(dataset: data.Dataset) -> str:
+    """Digest images and labels, as the card of the records and the model cards give it.
+
+    Parameters
+    ----------
+    dataset : data.Dataset
+
+    Returns
+    -------
+    str
+        SHA-256 over the images (uint8, three channels) and the labels (int64), in hexadecimal digits.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(dataset.images).data)
+    digest.update(np.ascontiguousarray(dataset.labels).data)
+    return digest.hexdigest()
 
 
 def of_data(dataset: data.Dataset) -> str:
@@ -38,7 +59,7 @@ def of_data(dataset: data.Dataset) -> str:
     str
         Sixteen hexadecimal digits.
     """
-    facts = data.sha256_of(dataset), dataset.images.shape, [str(name) for name in dataset.class_names]
+    facts = sha256_of(dataset), dataset.images.shape, [str(name) for name in dataset.class_names]
     return _digest(json.dumps(facts).encode(), np.packbits(dataset.held_out).tobytes())
 
 
@@ -78,13 +99,13 @@ def of_rules(rules: Sequence["Rule"], dataset: data.Dataset) -> str:
     str
         Sixteen hexadecimal digits.
     """
-    images = data.spread(dataset, min(LOOKED_AT, len(dataset))).images
+    images = data.evenly_spaced(dataset, min(LOOKED_AT, len(dataset))).images
     truths = [rule.values(images, len(dataset.class_names)).round(4) + 0.0 for rule in rules]  # + 0.0: -0.0 is 0.0
     facts = json.dumps([(rule.name, rule.confidence) for rule in rules])
     return _digest(facts.encode(), *(np.ascontiguousarray(values).tobytes() for values in truths))
 
 
-def state(kind: Literal["source", "target"], name: str) -> object:
+def state(kind: str, name: str) -> object:
     """Return what tells at no cost that a name may stand for something else: the function, or place and age of a file.
 
     Parameters

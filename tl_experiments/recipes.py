@@ -7,18 +7,16 @@ Taught in: chapter 4.2 (The explorer).
 """
 
 import dataclasses
-import functools
-import importlib
 import json
-import operator
-import pkgutil
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import pandas as pd
+
+from tl_experiments.calls import IMPORTS, MODULES, Call, Calls, Name, made_when_needed
 
 if TYPE_CHECKING:
     import keras
@@ -32,139 +30,8 @@ HALVES = ("cifar10-a", "cifar10-b")  # five classes of CIFAR-10 each
 # Weight layers up to and with each layer: the most that `layers_copied` can be.
 CNN_DEPTHS = {"rescale": 0, "conv1": 1, "pool1": 1, "conv2": 2, "pool2": 2, "conv3": 3, "flatten": 3, "dense": 4}
 RNN_DEPTHS = {"rescale": 0, "rows": 0, "gru": 1, "dense": 2}
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 MODULE_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-
-
-@dataclass(frozen=True)
-class Name:
-    """A name in a script, such as ``target`` or ``target.train``: printed as it is, looked up when it is run."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call as data: printed as Python, or done.
-
-    Attributes
-    ----------
-    function : str
-        As the script writes it, for instance ``"transfer.from_scratch"``.
-    arguments : tuple
-        Plain values, `Name`, `Call`, or lists of these.
-    keywords : mapping of str to the same
-    then : {"", ".model", '["classes"]', "()"}
-        What is taken of the value.
-    """
-
-    function: str
-    arguments: tuple = ()
-    keywords: Mapping[str, Any] = field(default_factory=dict)
-    then: str = ""
-
-    def text(self) -> str:
-        """Return the call as Python, on several lines where it is long."""
-        listed = [_text(value) for value in self.arguments]
-        listed += [f"{name}={_text(value)}" for name, value in self.keywords.items()]
-        line = f"{self.function}({', '.join(listed)}){self.then}"
-        if len(line) <= WIDTH:
-            return line
-        inside = "\n".join(f"    {line}" for line in _side_by_side([f"{item}," for item in listed]))
-        return f"{self.function}(\n{inside}\n){self.then}"
-
-    def value(self, lookup: Callable[[str], Any], **more: Any) -> Any:
-        """Do the call.
-
-        Parameters
-        ----------
-        lookup : callable
-            From the text of a `Name` to what it stands for.
-        **more
-            Keywords to add or to put in the place of those of the call.
-        """
-        arguments = [_value(value, lookup) for value in self.arguments]
-        keywords = {name: _value(value, lookup) for name, value in self.keywords.items() if name not in more}
-        return _THEN[self.then](_function(self.function)(*arguments, **keywords, **more))
-
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
-WIDTH = 76  # columns of printed code
-MODULES = {name: f"tl_helpers.{name}" for name in ("data", "knowledge", "models", "transfer")}
-MODULES |= {name: f"tl_experiments.{name}" for name in ("perturbations", "recipes")}
-IMPORTS = {"replace": "from dataclasses import replace", "resolve_name": "from pkgutil import resolve_name"}
-_THEN: dict[str, Callable[[Any], Any]] = {
-    "": lambda made: made,
-    ".model": operator.attrgetter("model"),
-    '["classes"]': operator.itemgetter("classes"),
-    "()": operator.call,
-}
-
-
-def _text(value: object) -> str:
-    match value:
-        case Name():
-            return value.text
-        case Call():
-            return value.text()
-        case list():
-            return f"[{', '.join(map(_text, value))}]"
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-    return repr(value)
-
-
-def _side_by_side(items: list[str]) -> list[str]:
-    """Put as many items on each line as fit."""
-    lines = items[:1]
-    for item in items[1:]:
-        if len(f"    {lines[-1]} {item}") <= WIDTH:
-            lines[-1] += f" {item}"
-        else:
-            lines.append(item)
-    return lines
-
-
-def _value(value: object, lookup: Callable[[str], Any]) -> Any:
-    match value:
-        case Name():
-            root, *attributes = value.text.split(".")
-            made = importlib.import_module(MODULES[root]) if root in MODULES else lookup(root)
-            return functools.reduce(getattr, attributes, made)
-        case Call():
-            return value.value(lookup)
-        case list():
-            return [_value(item, lookup) for item in value]
-    return value
-
-
-def _function(name: str) -> Callable[..., Any]:
-    module, _, function = name.rpartition(".")
-    if not module:
-        return {"replace": dataclasses.replace, "resolve_name": pkgutil.resolve_name}[name]
-    return getattr(importlib.import_module(MODULES[module]), function)
-
-
-def made_when_needed(calls: Mapping[str, Call], names: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Return a look-up of names that does the call of a name that is not at hand, once.
-
-    Parameters
-    ----------
-    calls : mapping of str to Call
-    names : mapping of str to object
-        What is at hand.
-
-    Returns
-    -------
-    callable
-    """
-    values = dict(names)
-
-    def lookup(name: str) -> Any:
-        if name not in values:
-            values[name] = calls[name].value(lookup)
-        return values[name]
-
-    return lookup
 
 
 def steps_on(images: int, steps: int, epochs: int, batch_size: int) -> int:
@@ -258,13 +125,14 @@ class Recipe:
         return {name: value for name, value in self.settings if name != "base_rate"}
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Self:
+    def of(cls, row: Mapping[str, Any] | pd.Series) -> Self:
         """Return the recipe that a row of `records.load` tells of, ready to be done again.
 
         Its ``steps`` are those that were done, so the key of a run is another one where ``epochs`` decided them.
         """
         whole = ("layers_copied", "layers_frozen", "batch_size", "seed", "steps")
-        values = {each.name: row[each.name] for each in dataclasses.fields(cls) if each.name in row}
+        names = [known.name for known in dataclasses.fields(cls) if known.name in row]
+        values: dict[str, Any] = {name: row[name] for name in names}
         values |= {name: int(row[name]) for name in whole}
         values |= {name: float(row[name]) for name in ("learning_rate", "label_noise")}
         values["labels_per_class"] = None if pd.isna(row["labels_per_class"]) else int(row["labels_per_class"])
@@ -278,7 +146,7 @@ class Recipe:
         budget = {"learning_rate": self.learning_rate, "steps": _steps(self), "batch_size": self.batch_size}
         return replace(call, keywords={**call.keywords, **budget, "seed": self.seed})
 
-    def script(self) -> "Calls":
+    def script(self) -> Calls:
         """Yield what is done, one call after the other, each with the name that its value gets."""
         yield "source", network(self.source)
         yield "images", images(self.target)
@@ -288,7 +156,7 @@ class Recipe:
         else:
             yield "target", Call("data.few_shot", (Name("images"),), {"per_class": self.labels_per_class} | drawn)
         if self.label_noise:
-            noisy = Call("data.with_label_noise", (Name("target.train"), self.label_noise, self.seed))
+            noisy = Call("perturbations.with_label_noise", (Name("target.train"), self.label_noise, self.seed))
             yield "target", Call("replace", (Name("target"),), {"train": noisy})
         if self.initialisation == "target":
             base = base_of(self)
@@ -332,7 +200,9 @@ class Recipe:
             names[name] = call.value(names.__getitem__)
         return names["result"]
 
-    def apply(self, source: "keras.Model", target: "Split", names: Mapping[str, Any] = EMPTY, **more: Any) -> "Result":
+    def apply(
+        self, source: "keras.Model", target: "Split", names: Mapping[str, Any] = NOTHING, **more: Any
+    ) -> "Result":
         """Do the last step of it on a network and a split that are at hand.
 
         Parameters
@@ -378,7 +248,6 @@ def images(name: str, **how: Any) -> Call:
 
 
 R = TypeVar("R", bound=Recipe)
-Calls = Iterator[tuple[str, Call]]  # each with the name that its value gets
 
 
 def trunk(recipe: Recipe) -> str:
@@ -479,30 +348,41 @@ def _logic_rules(recipe: Recipe) -> Calls:
 # ... and which settings of it mean something together, in one spelling
 
 
-def _all_frozen(recipe: Recipe, depth: int) -> dict[str, Any]:
+class Copied(Protocol):
+    """What a spelling looks at: an arm or a recipe."""
+
+    @property
+    def initialisation(self) -> str: ...  # noqa: D102
+    @property
+    def layers_copied(self) -> int: ...  # noqa: D102
+    @property
+    def layers_frozen(self) -> int: ...  # noqa: D102
+
+
+def _all_frozen(recipe: Copied, depth: int) -> dict[str, Any]:
     return {"layers_copied": depth, "layers_frozen": depth}
 
 
-def _nothing_copied(recipe: Recipe, depth: int) -> dict[str, Any]:
+def _nothing_copied(recipe: Copied, depth: int) -> dict[str, Any]:
     return {"layers_copied": 0, "layers_frozen": 0, "initialisation": "random"}
 
 
-def _frozen_is_copied(recipe: Recipe, depth: int) -> dict[str, Any] | None:
+def _frozen_is_copied(recipe: Copied, depth: int) -> dict[str, Any] | None:
     return {} if recipe.layers_frozen <= recipe.layers_copied <= depth else None
 
 
-def _some_copied_trains(recipe: Recipe, depth: int) -> dict[str, Any] | None:
+def _some_copied_trains(recipe: Copied, depth: int) -> dict[str, Any] | None:
     """Refuse what trains the same layers in both phases of LP-FT."""
     return _frozen_is_copied(recipe, depth) if recipe.layers_frozen < recipe.layers_copied else None
 
 
-def _has_source(recipe: Recipe, depth: int) -> dict[str, Any] | None:
+def _has_source(recipe: Copied, depth: int) -> dict[str, Any] | None:
     """Refuse attention transfer where the layers have no source to look at."""
     with_source = recipe.initialisation == "source" and recipe.layers_copied > 0
     return _frozen_is_copied(recipe, depth) if with_source else None
 
 
-def _trains_what_has_a_source(recipe: Recipe, depth: int) -> dict[str, Any] | None:
+def _trains_what_has_a_source(recipe: Copied, depth: int) -> dict[str, Any] | None:
     """Refuse L2-SP where nothing that is trained has a weight in the source."""
     return _has_source(recipe, depth) if recipe.layers_frozen < recipe.layers_copied else None
 
@@ -527,7 +407,7 @@ class Method:
     """
 
     call: Callable[[Recipe], Call]
-    spelling: Callable[[Recipe, int], dict[str, Any] | None]
+    spelling: Callable[[Copied, int], dict[str, Any] | None]
     settings: tuple[str, ...] = ()
     before: Callable[[Recipe], Calls] = lambda recipe: iter(())
     looks_at_images: bool = False

@@ -16,8 +16,9 @@ from joblib.externals.loky import process_executor
 from tqdm import tqdm
 
 from tl_experiments import fingerprints
-from tl_experiments.grid import ExperimentError, Grid, Run, expand, named
+from tl_experiments.grid import Grid, Run, expand
 from tl_experiments.log import Log, open_log
+from tl_experiments.names import ExperimentError, named
 from tl_experiments.plan import MEMORY, batches
 from tl_helpers import records
 
