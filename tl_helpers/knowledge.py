@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from tl_base import graph
 from tl_base.backend import keras, tf
+from tl_base.steps import Tensor
 from tl_helpers import models
 from tl_helpers.data import Dataset
 from tl_helpers.rules import KnowledgeError, Rule, check_numbers, loop_rules, loops, rule_table, unlikely, wrong_rules
-from tl_helpers.training import Taps, Tensor, Term
+from tl_helpers.training import Taps, Term
 
 __all__ = ["L2SP", "Adaptation", "AttentionTransfer", "Distillation", "Knowledge", "LogicRules"]
 __all__ += ["attention_maps", "softened"]
