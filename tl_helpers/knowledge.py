@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from tl_base import graph
 from tl_base.backend import keras, tf
@@ -341,9 +342,7 @@ def softened(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float32]
     Hinton, Vinyals and Dean (2015), equation 1. Taught in: chapter 3.3 (Knowledge transfer).
     """
     _check_logits(logits)
-    scaled = np.asarray(logits, "float64") / temperature
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return (powers / powers.sum(1, keepdims=True)).astype("float32")
+    return softmax(np.asarray(logits, "float64") / temperature, axis=1).astype("float32")
 
 
 def _check_logits(logits: ArrayLike) -> None:
