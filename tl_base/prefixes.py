@@ -100,7 +100,8 @@ def check_copy(
     kind
         If a layer puts out other values, or some that are not finite.
     """
-    expected, copied, other = running.values(source, images), running.values(copy, images), graph.following(copy, others)
+    expected, copied = running.values(source, images), running.values(copy, images)
+    other = graph.following(copy, others)
     for name in [name for name in copied if name not in other]:
         for theirs, ours in zip(expected[name], copied[name], strict=False):
             size = float(np.abs(theirs).max(initial=0))
