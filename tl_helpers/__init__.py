@@ -11,6 +11,7 @@ _SUBMODULES = (
     "measures",
     "models",
     "plots",
+    "sources",
     "training",
     "transfer",
     "widgets",
