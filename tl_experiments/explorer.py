@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from tl_base.pages import Page, WidgetError, plain
-from tl_experiments import choices
+from tl_experiments import choices, evidence
 from tl_experiments.grid import Run
-from tl_experiments.log import records
-from tl_helpers.widgets import FRONT, looks
+from tl_helpers import records
+from tl_helpers.widgets import FRONT, page_looks
 
 if TYPE_CHECKING:
     from tl_helpers.training import History  # loads TensorFlow, as workbench does
@@ -71,7 +71,7 @@ class Explorer(Page, program=FRONT / "explorer.js"):
     ) -> None:
         choice = _choice({"pair": pair, "labels": labels, "method": method, "states": states})
         shown = choices.payload() if shown is None else shown
-        super().__init__(payload=shown | {"looks": looks(*DRAWN)}, choice=choice, live=IDLE | {"choice": None})
+        super().__init__(payload=shown | {"looks": page_looks(DRAWN)}, choice=choice, live=IDLE | {"choice": None})
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.on_msg(self._heard)
@@ -127,7 +127,7 @@ class Explorer(Page, program=FRONT / "explorer.js"):
     def _train(self, choice: Told, seed: int, rate: float | None) -> None:
         try:
             run = run_of(choice, seed, rate)
-            self.live = self.live | {"seed": run.seed, "rate": run.learning_rate, "code": choices.code(run)}
+            self.live = self.live | {"seed": run.seed, "rate": run.learning_rate, "code": run.code()}
             from tl_experiments import workbench
 
             row = workbench.live(run, lambda history: self._show(run, history))
@@ -179,7 +179,7 @@ def run_of(choice: Told, seed: int = 0, rate: float | None = None) -> Run:
     Taught in: chapter 4.2 (The explorer).
     """
     choice = _choice(choice)
-    rows = choices.rows_for(records(), choice["pair"], _setting(choice), choice["labels"])
+    rows = choices.rows_for(records.load(), choice["pair"], _setting(choice), choice["labels"])
     if rows.empty:
         raise WidgetError("Nothing of this kind was recorded, so its learning rate is unknown. Choose another.")
     run = Run.of(rows.iloc[0])
@@ -213,8 +213,8 @@ def _choice(choice: Any) -> Told:
 
 def _setting(choice: Told) -> choices.Setting:
     """Return the setting that a choice names."""
-    if choice["pair"] not in choices.PAIRS or choice["labels"] not in choices.EXPLORED:
-        pairs, labels = ", ".join(choices.PAIRS), ", ".join(map(str, choices.EXPLORED))
+    if choice["pair"] not in choices.PAIRS or choice["labels"] not in evidence.EXPLORED:
+        pairs, labels = ", ".join(choices.PAIRS), ", ".join(map(str, evidence.EXPLORED))
         found = f"{choice['pair']!r}, {choice['labels']!r}"
         raise WidgetError(f"Pairs are {pairs}; labels per class {labels}. Found {found}.")
     offered = choices.offered(choice["pair"])
