@@ -14,7 +14,7 @@ from tl_base.pages import Page, WidgetError, plain
 from tl_experiments import choices, evidence
 from tl_experiments.grid import Run
 from tl_helpers import records
-from tl_helpers.widgets import FRONT, looks
+from tl_helpers.widgets import FRONT, page_looks
 
 if TYPE_CHECKING:
     from tl_helpers.training import History  # loads TensorFlow, as workbench does
@@ -71,7 +71,7 @@ class Explorer(Page, program=FRONT / "explorer.js"):
     ) -> None:
         choice = _choice({"pair": pair, "labels": labels, "method": method, "states": states})
         shown = choices.payload() if shown is None else shown
-        super().__init__(payload=shown | {"looks": looks(*DRAWN)}, choice=choice, live=IDLE | {"choice": None})
+        super().__init__(payload=shown | {"looks": page_looks(DRAWN)}, choice=choice, live=IDLE | {"choice": None})
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.on_msg(self._heard)
@@ -128,7 +128,7 @@ class Explorer(Page, program=FRONT / "explorer.js"):
         try:
             run = run_of(choice, seed, rate)
             self.live = self.live | {"seed": run.seed, "rate": run.learning_rate, "code": run.code()}
-            from tl_experiments import workbench  # loads TensorFlow
+            from tl_experiments import workbench
 
             row = workbench.live(run, lambda history: self._show(run, history))
         except Exception as error:
