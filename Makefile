@@ -1,16 +1,25 @@
 # Every target does its own set-up: `make book` in a fresh clone is enough.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book test test-without-data lint pdf links lab weights records bench notebooks clean
+.PHONY: help setup book check test test-without-data lint lock pdf links lab weights records bench notebooks clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
 INSTALLED := .venv/installed
-PYTEST := TQDM_DISABLE=1 $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+LAYERS := $(BIN)/lint-imports --no-cache
+DENO := $(BIN)/deno
+# Test files run side by side, each as a whole; more than four at once take more memory than a laptop has.
+PYTEST := TQDM_DISABLE=1 $(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
+COVERAGE := --cov --cov-report=term
+FAST := not browser and not training and not site and not slow
+# What is asked of the programs of the pages, in this order.
+FRONT := tl_helpers/front
+FRONT_CHECKS := "fmt --check" lint check
 # The newest Python comes last: TensorFlow's wheels end at 3.13.
 PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3 python)
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 WITHOUT_DATA := _build/without-data
+NO_DATA = env -u TL_DATA_DIR TL_OFFLINE=1 KERAS_HOME="$(CURDIR)/$(WITHOUT_DATA)/keras"
 
 help:  ## list the targets
 	@echo "make TARGET, in this folder:"
@@ -20,7 +29,7 @@ help:  ## list the targets
 setup: $(INSTALLED)  ## make .venv and install the pinned packages
 
 # The stamp is written last: what was interrupted before is begun anew, what only changed is installed over.
-$(INSTALLED): requirements.txt pyproject.toml
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@found=; tried=; if [ -f "$@" ]; then rm "$@"; else \
 	  for python in $(PYTHONS); do \
 	    if "$$python" -c "$(FITS)" 2> /dev/null; then found="$$python"; break; fi; \
@@ -39,7 +48,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	  fi; \
 	  "$$found" -m venv --clear .venv || exit 1; \
 	fi
-	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -r requirements.txt
 	@touch "$@"
 
 book: $(INSTALLED)  ## run the chapters that changed and build the site in _build/html
@@ -52,20 +61,31 @@ pdf: book  ## print the built book into _build/book.pdf (needs the browser of th
 links: $(INSTALLED)  ## check the links to other hosts (needs a network)
 	$(PY) tools/links.py
 
-lint: $(INSTALLED)  ## check the form of the code and of the notebooks
+lint: $(INSTALLED)  ## check form, types and layers of the code, and the programs of the pages
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(LAYERS)
+	for asked in $(FRONT_CHECKS); do $(DENO) $$asked $(FRONT)/*.js || exit 1; done
 
-test: lint book  ## all checks: form, units, every notebook, the built site in a browser
+check: lint  ## what a minute can say: form, types, layers, and the tests that need no browser, no training and no site
+	$(PYTEST) -m "$(FAST)" tests
+
+test: lint book  ## all checks: form, types, layers, units, the executed chapters, the built site in a browser
 	$(PY) tools/browser.py
-	$(PYTEST) tests chapters
+	$(PYTEST) $(COVERAGE) tests
 
-test-without-data: $(INSTALLED)  ## the worked example, its notices and the site, as on a machine without data or network
+test-without-data: $(INSTALLED)  ## the book as on a machine without data or network: it builds, and says what is missing
 	$(PY) tools/browser.py
 	rm -rf $(WITHOUT_DATA)/keras && mkdir -p $(WITHOUT_DATA)/keras
-	env -u TL_DATA_DIR TL_OFFLINE=1 KERAS_HOME="$(CURDIR)/$(WITHOUT_DATA)/keras" $(PY) tools/book.py --output $(WITHOUT_DATA)
-	env -u TL_DATA_DIR TL_OFFLINE=1 KERAS_HOME="$(CURDIR)/$(WITHOUT_DATA)/keras" BOOK_HTML=$(WITHOUT_DATA)/_build/html \
-	  $(PYTEST) tests/test_site.py chapters/04_worked_example.ipynb -k "not accessible and not light and not slow"
+	$(NO_DATA) $(PY) tools/book.py --output $(WITHOUT_DATA)
+	$(NO_DATA) BOOK_HTML=$(WITHOUT_DATA)/_build/html $(PYTEST) -m data -k "not phone" tests/test_site.py tests/test_chapters.py
+
+# Without the set-up as a prerequisite: new requirements contradict the old constraints until this is done.
+lock:  ## pin in constraints.txt what the requirements need in turn (newer versions: ARGS=--upgrade)
+	@[ -f $(INSTALLED) ] || $(MAKE) setup
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-package tl-helpers \
+	  --custom-compile-command "make lock" --output-file constraints.txt requirements.txt $(ARGS)
 
 lab: $(INSTALLED)  ## open the chapters in JupyterLab
 	$(PY) -m jupyterlab chapters
@@ -84,4 +104,4 @@ notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the test
 
 clean:  ## remove the built book; .venv and an interrupted `make weights` stay
 	rm -rf _build/html _build/site.sha256 _build/book.pdf _build/.doctrees _build/jupyter_execute _build/.jupyter_cache
-	rm -rf $(WITHOUT_DATA) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(WITHOUT_DATA) _build/coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,15 +1,50 @@
-"""What the tests share."""
+"""What the tests share, and the marks by which `make check` chooses among them."""
 
+import os
+import re
 from pathlib import Path
 
-import browser as browsers
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers that share the cores would else wait for each other's threads
+    for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
+
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tl_helpers import data
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30_000  # milliseconds that an expectation about a page has, however busy the machine is
+# A test has the marks of the fixtures that it uses, directly or through others, and those of its file: of what the file
+# imports, or of a `pytestmark` in it.
+FIXTURES = {"chromium": "browser", "site": "site", "source": "training"}
+IMPORTS = {
+    "browser": re.compile(r"^from (playwright|axe_playwright_python)\b", re.M),
+    "training": re.compile(
+        r"^from (keras|tl_base\.backend)\b|^from tl_helpers import .*\b(knowledge|models|training|transfer)\b", re.M
+    ),
+}
+
+
+def marks_of(path):
+    """Return the marks of a test file; they are known without importing it."""
+    text = path.read_text(encoding="utf-8")
+    return [mark for mark, pattern in IMPORTS.items() if pattern.search(text)]
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not even import a file whose tests nobody asks for: loading TensorFlow takes longer than most tests."""
+    if collection_path.name.startswith("test_") and collection_path.suffix == ".py":
+        return any(f"not {mark}" in config.option.markexpr for mark in marks_of(collection_path)) or None
+    return None
+
+
+def pytest_collection_modifyitems(items):
+    """Mark each test."""
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        for mark in {*marks_of(item.path), *(mark for name, mark in FIXTURES.items() if name in used)}:
+            item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +55,10 @@ def root():
 @pytest.fixture(scope="module")  # not longer: while it runs, a test cannot start an event loop of its own
 def chromium():
     """A browser without a window."""
+    import browser as browsers  # loads Playwright, which most tests do without
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = browsers.launch(playwright)
         yield browser

@@ -756,7 +756,7 @@ def test_results_can_be_pickled_and_copied(kind):
 def test_closed_streams_do_not_stop_the_import(closed, tmp_path):
     """And a file that is opened next does not become the place of error messages."""
     code = f"import tl_helpers.transfer; open({str(tmp_path / 'kept')!r}, 'w').write('all of it')"
-    call = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], timeout=120)
+    call = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], timeout=600)
     assert call.returncode == 0
     assert (tmp_path / "kept").read_text() == "all of it"
 
@@ -812,7 +812,7 @@ def test_a_bar_appears_where_a_call_takes_longer(root):
     for told, bars in (("", 1), ("1", 0)):
         environment = {**os.environ, "PYTHONPATH": str(root), "TQDM_DISABLE": told}
         call = [sys.executable, "-c", BAR, str(root / "tests")]
-        output = subprocess.run(call, env=environment, capture_output=True, text=True, check=True, timeout=120).stdout
+        output = subprocess.run(call, env=environment, capture_output=True, text=True, check=True, timeout=600).stdout
         before, _, after = output.partition("None 3")
         assert ("feature extraction: 100%" in before) == bool(bars)
         assert "%" not in after

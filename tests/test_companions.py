@@ -86,7 +86,8 @@ def test_a_chapter_that_no_page_is_called_is_found(text, wrong):
 
 
 def test_every_chapter_that_is_named_is_called_so_on_its_page(root):
-    places = [*(root / "chapters").glob("*.md"), *root.glob("*.md"), *(root / "tl_helpers").rglob("*")]
+    packages = [path for name in ("tl_base", "tl_helpers", "tl_experiments") for path in (root / name).rglob("*")]
+    places = [*(root / "chapters").glob("*.md"), *root.glob("*.md"), *packages]
     texts = {path: path.read_text(encoding="utf-8") for path in places if path.suffix in (".md", ".py", ".toml", ".js")}
     texts |= {path: "\n\n".join(cell.source for cell in notebooks.read(path).cells) for path in CHAPTERS}
     known = titles()

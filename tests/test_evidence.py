@@ -10,8 +10,9 @@ import toy_experiments as toy
 
 import tl_experiments as experiments
 from tl_experiments import __main__ as command
-from tl_experiments import card, choices, evidence, hypotheses, plan, workbench
-from tl_helpers import data, measures
+from tl_experiments import arms, card, choices, evidence, hypotheses, perturbations, plan, workbench
+from tl_experiments.store import Store
+from tl_helpers import data, measures, records
 from tl_helpers.measures import Interval
 
 TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
@@ -19,7 +20,7 @@ TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return experiments.records()
+    return records.load()
 
 
 # --- Grids -----------------------------------------------------------------------------------------------------------
@@ -38,14 +39,11 @@ def test_all_numbers_of_labels_are_served_by_a_choice():
 
 
 def test_the_sweep_has_the_treatments_of_yosinski():
-    starts = {
-        name: (own["initialisation"], own["layers_copied"], own["layers_frozen"])
-        for name, own in evidence.SWEEP.items()
-    }
+    starts = {name: (arm.initialisation, arm.layers_copied, arm.layers_frozen) for name, arm in arms.SWEEP.items()}
     assert len(starts) == 15
-    assert starts["A2B, 2 frozen"] == (["source"], [2], [2])
-    assert starts["B2B, 0 frozen"] == (["target"], [2], [0])
-    assert starts["random3B, 3 frozen"] == (["random"], [3], [3])
+    assert starts["A2B, 2 frozen"] == ("source", 2, 2)
+    assert starts["B2B, 0 frozen"] == ("target", 2, 0)
+    assert starts["random3B, 3 frozen"] == ("random", 3, 3)
 
 
 def test_arms_of_a_pair_are_reported_on_the_same_ten_seeds(shipped):
@@ -89,7 +87,7 @@ def test_base_b_is_trained_on_the_labels_of_the_run_from_weights_of_its_own():
         "toy", **TOY | {"seed": [0], "steps": 60}, method=["parameter transfer"], initialisation=["target"]
     )
     (run,) = grid.runs()
-    bench = workbench.Workbench()
+    bench = Store()
     base = bench.base(run)
     split = data.few_shot(toy.digits(), 5, 0)
     right = np.mean(base.predict(split.train.images, verbose=0).argmax(1) == split.train.labels)
@@ -118,7 +116,7 @@ def test_frozen_layers_of_base_b_are_those_of_base_b():
     axes = {"method": ["parameter transfer"], "layers_copied": [2], "layers_frozen": [2]}
     grid = experiments.Grid("toy", **TOY | {"seed": [0]}, **axes, initialisation=["target"])
     (run,) = grid.runs()
-    bench = workbench.Workbench()
+    bench = Store()
     wanted = bench.base(run).get_layer("conv3").get_weights()[0]
     assert np.array_equal(bench.suffix(replace(run, layers_copied=3)).get_layer("conv3").get_weights()[0], wanted)
     (row,) = workbench.work([run])
@@ -154,7 +152,7 @@ def test_shifts_and_alikeness_are_recorded():
     for row in workbench.work(grid.runs()):
         assert row["error"] == ""
         found = json.loads(row["measures"])
-        assert set(found["shifts"]) == set(data.SHIFTS)
+        assert set(found["shifts"]) == set(perturbations.SHIFTS)
         assert set(found["cka"]) == set(workbench.CKA_LAYERS)
         assert all(0 <= value <= 1 for part in found.values() for value in part.values())
 
@@ -165,14 +163,14 @@ def test_answers_to_some_test_images_are_recorded():
         assert row["error"] == ""
         answers = json.loads(row["measures"])["answers"]
         dataset = toy.digits()
-        truth = data.spread(dataset.rows(dataset.held_out), plan.ANSWERED).labels
+        truth = data.evenly_spaced(dataset.rows(dataset.held_out), plan.ANSWERED).labels
         assert len(answers) == plan.ANSWERED
         assert np.mean(truth == answers) == pytest.approx(row["test_accuracy"], abs=0.15)
 
 
 def test_label_noise_reaches_the_training_labels_alone():
     (run,) = experiments.Grid("toy", **TOY | {"seed": [0]}, label_noise=0.4).runs()
-    bench = workbench.Workbench()
+    bench = Store()
     noisy, clean = bench.split(run), bench.split(replace(run, label_noise=0.0))
     assert np.mean(noisy.train.labels != clean.train.labels) == 0.4
     assert np.array_equal(noisy.validation.labels, clean.validation.labels)
@@ -203,7 +201,7 @@ def rows(**arms):
 
 def test_gains_are_paired_by_seed_and_in_points():
     table = rows(a=[0.5, 0.7], b=[0.4, 0.6])
-    found = evidence.gains(table.sample(frac=1, random_state=0), evidence.FAR, against="b")
+    found = records.gains(table.sample(frac=1, random_state=0), evidence.FAR, against="b")
     assert found.loc["a", 5].mean == pytest.approx(10)
     assert found.loc["a", 5].low == pytest.approx(10)  # the seeds differ, the pairs do not
 
@@ -211,10 +209,10 @@ def test_gains_are_paired_by_seed_and_in_points():
 def test_a_baseline_without_a_source_serves_the_other_pair_of_its_target():
     table = rows(**{"from scratch": [0.5, 0.5], "LP-FT": [0.6, 0.7]})
     table.loc[table.arm == "LP-FT", "source"] = "digits"
-    found = evidence.gains(table, evidence.DIGITS)
+    found = records.gains(table, evidence.DIGITS)
     assert list(found.index) == ["LP-FT"]
     assert found.loc["LP-FT", 5].mean == pytest.approx(15)
-    assert "LP-FT" not in set(evidence.rows_of(table, evidence.FAR).arm)
+    assert "LP-FT" not in set(records.rows_of(table, evidence.FAR).arm)
 
 
 def interval(low, high):
@@ -228,21 +226,21 @@ ARMS = {"from scratch": [0.5, 0.5], "LP-FT": [0.6, 0.7]}
     ("ask", "message"),
     [
         (
-            lambda table: evidence.rows_of(table, ("cifar11", "mnist")),
+            lambda table: records.rows_of(table, ("cifar11", "mnist")),
             "no runs of the pair .*'cifar11'.* It has cifar10",
         ),
-        (lambda table: evidence.rows_of(table, evidence.NEAR), "no runs of the pair"),
-        (lambda table: evidence.rows_of(table, ("mnist", "cifar10")), "no runs of the pair"),
-        (lambda table: evidence.rows_of(table, evidence.FAR, "refrence"), "No records of the experiment 'refrence'"),
-        (lambda table: evidence.gains(table, evidence.FAR, experiment="sweep"), "Experiments that are: reference"),
+        (lambda table: records.rows_of(table, evidence.NEAR), "no runs of the pair"),
+        (lambda table: records.rows_of(table, ("mnist", "cifar10")), "no runs of the pair"),
+        (lambda table: records.rows_of(table, evidence.FAR, "refrence"), "No records of the experiment 'refrence'"),
+        (lambda table: records.gains(table, evidence.FAR, experiment="sweep"), "Experiments that are: reference"),
         (
-            lambda table: evidence.gains(table, evidence.FAR, against="scratch"),
+            lambda table: records.gains(table, evidence.FAR, against="scratch"),
             "no scored runs of the arm 'scratch'. It has",
         ),
-        (lambda table: evidence.gains(table, evidence.SMALL), "no runs of the pair"),
-        (lambda table: evidence.gains(table.assign(test_accuracy=np.nan), evidence.FAR), "no scored runs of the arm"),
-        (lambda table: experiments.chosen_learning_rates(table), "No records of the experiment 'tuning'"),
-        (lambda table: experiments.chosen_learning_rates(table, ["arms"], "reference"), "no column 'arms'. They have"),
+        (lambda table: records.gains(table, evidence.SMALL), "no runs of the pair"),
+        (lambda table: records.gains(table.assign(test_accuracy=np.nan), evidence.FAR), "no scored runs of the arm"),
+        (lambda table: records.chosen_rates(table), "No records of the experiment 'tuning'"),
+        (lambda table: records.chosen_rates(table, ["arms"], "reference"), "no column 'arms'. They have"),
         (lambda table: evidence.reference(table), "No records of the experiment 'choice'"),
         (lambda table: evidence.sweep(table), "No records of the experiment 'sweep choice'"),
         (lambda table: evidence.shifts(table[:0]), "Experiments that are: none"),
@@ -252,7 +250,7 @@ ARMS = {"from scratch": [0.5, 0.5], "LP-FT": [0.6, 0.7]}
     ],
 )
 def test_what_no_record_tells_of_is_no_empty_table(ask, message):
-    with pytest.raises(experiments.ExperimentError, match=message):
+    with pytest.raises(records.RecordsError, match=message):
         ask(rows(**ARMS))
 
 
@@ -262,7 +260,7 @@ def test_an_arm_that_was_not_chosen_yet_is_said():
     with pytest.raises(experiments.ExperimentError, match=r"Nothing was chosen yet for cifar10, mnist, .*do the grid"):
         evidence.reference(chosen)
     lost = chosen.assign(validation_accuracy=np.nan, error="no memory")
-    with pytest.raises(experiments.ExperimentError, match=r"All runs of the experiment 'choice' failed.*no memory"):
+    with pytest.raises(records.RecordsError, match=r"All runs of the experiment 'choice' failed.*no memory"):
         evidence.reference(lost)
 
 
@@ -315,7 +313,7 @@ def test_every_hypothesis_can_be_judged_by_what_ships(shipped):
 
 def levels(table, comparison):
     """Return the mean of each arm of a comparison, at each number of labels, in units of what guessing gives."""
-    rows = evidence.rows_of(table, comparison.pair, comparison.experiment)
+    rows = records.rows_of(table, comparison.pair, comparison.experiment)
     rows = rows[rows.label_noise == comparison.label_noise]
     sides = (comparison.better, comparison.what), (comparison.worse, comparison.against or comparison.what)
     for labels in comparison.labels:
@@ -326,7 +324,7 @@ def levels(table, comparison):
             else part.test_accuracy
             for part, what in parts
         ]
-        yield labels, [values.mean() * evidence.CLASSES[comparison.pair[1]] for values in found]
+        yield labels, [values.mean() * records.CLASSES[comparison.pair[1]] for values in found]
 
 
 def on_a_floor(table, comparison):
@@ -374,11 +372,11 @@ def ended(target, loss, validation):
     ],
 )
 def test_a_run_is_dead_if_it_guesses_and_gives_all_classes_the_same(target, loss, validation, count):
-    assert len(evidence.dead(ended(target, loss, validation))) == count
+    assert len(records.dead(ended(target, loss, validation))) == count
 
 
 def test_the_dead_runs_of_the_records_are_known(shipped):
-    found = evidence.dead(shipped)
+    found = records.dead(shipped)
     assert sorted(zip(found.experiment, found.arm, found.seed, strict=True)) == [
         ("choice", "from scratch", 104),
         ("sweep", "B1B, 0 frozen", 7),

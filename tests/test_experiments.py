@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 import tl_experiments as experiments
 from tl_base.backend import keras
 from tl_experiments import __main__ as command
-from tl_experiments import cost, fingerprints, grid, heads, log, plan, runner, workbench
-from tl_experiments.grid import METHODS, depth_of
-from tl_helpers import data, knowledge, models, transfer
+from tl_experiments import arms, cost, fingerprints, grid, heads, log, names, plan, runner, workbench
+from tl_experiments.grid import METHODS
+from tl_experiments.names import depth_of
+from tl_experiments.store import Activations, Store
+from tl_helpers import data, knowledge, models, records, training, transfer
+from tl_helpers.records import RecordsError
 
 TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
 GRIDS = [
@@ -32,7 +35,7 @@ GRIDS = [
     ),
 ]
 SAME = ["validation_accuracy", "test_accuracy"]
-VERSION = f"# schema {log.SCHEMA_VERSION}"
+VERSION = f"# schema {records.SCHEMA_VERSION}"
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +52,11 @@ def by_key(table):
 
 @pytest.fixture(scope="module")
 def shipped():
-    return experiments.records()
+    return records.load()
 
 
 def test_records_are_tidy_and_complete(shipped):
-    assert list(shipped.columns) == experiments.COLUMNS
+    assert list(shipped.columns) == records.COLUMNS
     assert shipped.validation_accuracy.between(0, 1).all()
     assert (shipped.error == "").all()
     assert shipped[shipped.experiment == "tuning"].test_accuracy.isna().all()
@@ -71,7 +74,7 @@ def test_every_arm_was_tuned_with_the_same_budget(shipped, target):
         rows = shipped[(shipped.experiment == "tuning") & (shipped.target == target)]
         rows = rows[rows.labels_per_class.isna() if labels is None else rows.labels_per_class == labels]
         runs = rows.groupby(["arm", "learning_rate"]).seed.nunique().unstack()
-        assert set(runs.index) == set(experiments.ARMS)
+        assert set(runs.index) == set(arms.WORKED_EXAMPLE)
         assert tuple(runs.columns) == experiments.LEARNING_RATES
         assert (runs == seeds).all(axis=None)
         assert rows.steps.nunique() == rows.batch_size.nunique() == 1
@@ -91,11 +94,11 @@ def test_arms_share_what_they_should(shipped):
 
 
 def test_an_arm_is_the_same_as_a_call_and_in_a_grid():
-    calls = experiments.arms(models.source_cnn())
-    assert list(calls) == list(experiments.ARMS)
+    calls = experiments.arm_calls(models.source_cnn())
+    assert list(calls) == list(arms.WORKED_EXAMPLE)
     split = data.few_shot(toy.digits(), 1)
-    for name, axes in experiments.ARMS.items():
-        (run,) = experiments.Grid("x", seed=[0], **axes).runs()
+    for name, arm in arms.WORKED_EXAMPLE.items():
+        (run,) = experiments.Grid("x", seed=[0], **arm.axes()).runs()
         told = calls[name](split, steps=1).settings
         assert (run.layer, run.head, run.initialisation) == (told["layer"], told["head"], told["initialisation"])
         assert (run.layers_copied, run.layers_frozen) == (told["copy"], told["freeze"])
@@ -127,18 +130,18 @@ def table(**columns):
 
 def test_the_learning_rate_with_the_best_mean_is_chosen():
     rows = table(learning_rate=[0.1, 0.1, 0.2, 0.2], validation_accuracy=[0.9, 0.1, 0.6, 0.7], seed=[1, 2, 1, 2])
-    assert experiments.chosen_learning_rate(rows, "mnist", 5, "a") == 0.2
+    assert records.chosen_rate(rows, "mnist", 5, "a") == 0.2
     full = table(labels_per_class=[None, 5], learning_rate=[0.3, 0.4], validation_accuracy=[0.1, 0.2], seed=[1, 1])
-    assert experiments.chosen_learning_rate(full, "mnist", None, "a") == 0.3
-    assert experiments.chosen_learning_rates(full).tolist() == [0.4, 0.3]
-    with pytest.raises(experiments.ExperimentError, match="No tuning record for 'b'"):
-        experiments.chosen_learning_rate(rows, "mnist", 5, "b")
+    assert records.chosen_rate(full, "mnist", None, "a") == 0.3
+    assert records.chosen_rates(full).tolist() == [0.4, 0.3]
+    with pytest.raises(RecordsError, match="No tuning record for 'b'"):
+        records.chosen_rate(rows, "mnist", 5, "b")
 
 
 def test_a_rate_tried_on_fewer_seeds_is_no_fair_choice():
     rows = table(learning_rate=[0.1, 0.1, 0.2], validation_accuracy=[0.5, 0.6, 0.9], seed=[1, 2, 1])
-    with pytest.raises(experiments.ExperimentError, match="different seeds"):
-        experiments.chosen_learning_rates(rows)
+    with pytest.raises(RecordsError, match="different seeds"):
+        records.chosen_rates(rows)
 
 
 # --- Grids -----------------------------------------------------------------------------------------------------------
@@ -251,27 +254,42 @@ def test_a_row_comes_back_as_it_was_and_tells_its_run(tmp_path):
     grid = experiments.Grid("any", method=["L2-SP"], head=[(8, 4)], settings=[{"alpha": 0.5}], seed=[4])
     full = experiments.Grid("any", labels_per_class=[None], seed=[1], test=False)
     runs = experiments.expand([grid, full])
-    numbers = {"count": 100, "parameters": 3, "seconds": 0.5, "curve": ((1, 2), (0.5, 0.25), (0.1, 0.2))}
-    rows = [workbench.row(run, validation=0.123456, test=0.5 if run.test else None, **numbers) for run in runs]
+    came_to = workbench.Outcome(
+        images=100,
+        validation_accuracy=0.123456,
+        trainable_parameters=3,
+        seconds=0.5,
+        history=training.History((1, 2), (0.5, 0.25), (0.1, 0.2), 0.5),
+    )
+    rows = [workbench.row(run, replace(came_to, test_accuracy=0.5 if run.test else None)) for run in runs]
     written(tmp_path / "a.csv", rows)
-    for run, row in zip(runs, experiments.records(tmp_path / "a.csv").to_dict("records"), strict=True):
+    for run, row in zip(runs, records.load(tmp_path / "a.csv").to_dict("records"), strict=True):
         assert experiments.Run.of(row) == replace(run, epochs=0)
         assert row["key"] == run.key
         assert row["validation_accuracy"] == 0.12346
-        assert experiments.history(row)["loss"] == [0.5, 0.25]
+        assert records.history(row)["loss"] == [0.5, 0.25]
 
 
 def test_an_interruption_at_any_byte_loses_one_row_at_most(tmp_path):
     path = tmp_path / "a.csv"
     whole, last = written(path), len(log.line_of(ROWS[-1]))
-    cuts = {0, 1, 5, len(log.HEADER) - 1, len(log.HEADER), len(log.HEADER) + 1, len(whole) - 1, len(whole) - last}
+    cuts = {
+        0,
+        1,
+        5,
+        len(records.HEADER) - 1,
+        len(records.HEADER),
+        len(records.HEADER) + 1,
+        len(whole) - 1,
+        len(whole) - last,
+    }
     for cut in cuts | set(random.Random(0).sample(range(len(whole)), 25)):
         path.write_bytes(whole[:cut])
-        if cut not in (len(log.HEADER), len(whole) - last):
-            with pytest.raises(experiments.ExperimentError):
-                experiments.records(path)
+        if cut not in (len(records.HEADER), len(whole) - last):
+            with pytest.raises(RecordsError):
+                records.load(path)
         with log.open_log(path) as file:
-            assert len(file.keys) == whole[len(log.HEADER) : cut].count(b"\n")
+            assert len(file.keys) == whole[len(records.HEADER) : cut].count(b"\n")
             file.append([row for row in ROWS if row["key"] not in file.keys])
         assert path.read_bytes() == whole
 
@@ -285,9 +303,9 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path_factory, data):
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != whole[place]))
     damaged = whole[:place] + bytes([byte]) + whole[place + 1 :]
     path.write_bytes(damaged)
-    with pytest.raises(experiments.ExperimentError):
-        experiments.records(path)
-    with pytest.raises(experiments.ExperimentError), log.open_log(path):
+    with pytest.raises(RecordsError):
+        records.load(path)
+    with pytest.raises(RecordsError), log.open_log(path):
         pass
     assert path.read_bytes() == damaged
 
@@ -306,13 +324,13 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path_factory, data):
 def test_what_is_wrong_with_a_file_is_said(tmp_path, change, message):
     path = tmp_path / "a.csv"
     path.write_text(change(written(path, [row | {"history": ""} for row in ROWS]).decode()))
-    with pytest.raises(experiments.ExperimentError, match=message):
-        experiments.records(path)
+    with pytest.raises(RecordsError, match=message):
+        records.load(path)
 
 
 def test_a_missing_file_is_said(tmp_path):
-    with pytest.raises(experiments.ExperimentError, match="is not there"):
-        experiments.records(tmp_path / "none.csv")
+    with pytest.raises(RecordsError, match="is not there"):
+        records.load(tmp_path / "none.csv")
 
 
 def test_a_full_disk_leaves_the_file_whole(tmp_path):
@@ -322,7 +340,7 @@ def test_a_full_disk_leaves_the_file_whole(tmp_path):
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limits[1]))
         with (
-            pytest.raises(experiments.ExperimentError, match=r"1 rows cannot be written .*Make room"),
+            pytest.raises(RecordsError, match=r"1 rows cannot be written .*Make room"),
             log.open_log(path) as file,
         ):
             file.append(ROWS[2:3])
@@ -334,7 +352,7 @@ def test_a_full_disk_leaves_the_file_whole(tmp_path):
 
 def test_two_runners_on_one_file_are_refused(tmp_path):
     path = tmp_path / "a.csv"
-    with log.open_log(path), pytest.raises(experiments.ExperimentError, match="Another runner"), log.open_log(path):
+    with log.open_log(path), pytest.raises(RecordsError, match="Another runner"), log.open_log(path):
         pass
     with log.open_log(path):
         pass
@@ -349,7 +367,7 @@ def test_killed_at_random_moments_it_loses_no_row_and_does_none_twice(tmp_path, 
     counts = subprocess.run(call, check=True, capture_output=True, text=True, env=environment(root)).stdout.split()
     assert len(counts) == 25
     assert len(set(counts)) > 10  # the kills fell on different places
-    finished = experiments.records(path)
+    finished = records.load(path)
     expected = {row["key"]: row for row in toy.quick_work(toy.GRID.runs(), 0, None)}
     assert sorted(finished.key) == sorted(expected)
     assert all(row.test_accuracy == expected[row.key]["test_accuracy"] for row in finished.itertuples())
@@ -370,7 +388,7 @@ def test_stopped_by_ctrl_c_it_goes_on_where_it_was(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         experiments.run(toy.GRID, path, progress=False, work=stopped_at_the_third)
-    assert len(experiments.records(path)) == 8
+    assert len(records.load(path)) == 8
     finished = experiments.run(toy.GRID, path, progress=False, work=stopped_at_the_third)
     assert len(finished) == len(toy.GRID.runs())
     assert len({run.key for batch in calls for run in batch}) == sum(map(len, calls)) - 4  # only the third again
@@ -385,8 +403,8 @@ def test_heads_trained_together_equal_heads_trained_alone(done):
         budget = {"learning_rate": row["learning_rate"], "steps": 12, "seed": row["seed"], "points": 10}
         alone = transfer.feature_extraction(source, split, initialisation=row["initialisation"], **budget)
         assert alone.evaluate(split.test).accuracy == pytest.approx(row["test_accuracy"], abs=0.004)
-        assert experiments.history(row)["loss"] == pytest.approx(alone.history.loss, rel=1e-3)
-        assert experiments.history(row)["steps"] == list(alone.history.steps)
+        assert records.history(row)["loss"] == pytest.approx(alone.history.loss, rel=1e-3)
+        assert records.history(row)["steps"] == list(alone.history.steps)
         assert row["trainable_parameters"] == alone.trainable_parameters
 
 
@@ -398,7 +416,7 @@ def test_a_run_behind_a_frozen_prefix_equals_the_ordinary_call(done):
         shape["probe_steps"] = 6 * (row["method"] == "LP-FT")
         alone = transfer.parameter_transfer(source, split, **shape, steps=12, seed=row["seed"])
         assert alone.evaluate(split.test).accuracy == pytest.approx(row["test_accuracy"], abs=0.004)
-        assert experiments.history(row)["loss"] == pytest.approx(alone.history.loss, rel=1e-3)
+        assert records.history(row)["loss"] == pytest.approx(alone.history.loss, rel=1e-3)
         assert row["trainable_parameters"] == alone.trainable_parameters
 
 
@@ -466,7 +484,7 @@ def test_a_failed_run_is_recorded_and_stops_no_other(tmp_path):
     experiments.run([wrong, lost], path, progress=False)
     assert path.read_bytes() == before  # its error stands
     experiments.run(wrong, path, progress=False, retry_failed=True, work=toy.quick_work)
-    assert (experiments.records(path).error != "").sum() == 0
+    assert (records.load(path).error != "").sum() == 0
 
 
 def test_data_that_are_not_here_stop_the_grid_and_record_nothing(tmp_path, monkeypatch):
@@ -477,7 +495,7 @@ def test_data_that_are_not_here_stop_the_grid_and_record_nothing(tmp_path, monke
     with pytest.raises(experiments.ExperimentError, match="Unknown target 'fashion'"):
         experiments.run(experiments.Grid("toy", [("cifar10", "fashion")], seed=[0]), tmp_path / "a.csv", progress=False)
     workbench.bench.cache_clear()
-    assert len(experiments.records(tmp_path / "a.csv")) == 0
+    assert len(records.load(tmp_path / "a.csv")) == 0
 
 
 def test_a_part_of_mnist_is_never_recorded_as_mnist(tmp_path, monkeypatch):
@@ -494,13 +512,13 @@ def test_a_part_of_mnist_is_never_recorded_as_mnist(tmp_path, monkeypatch):
         ):
             experiments.run(grid, tmp_path / "a.csv", progress=False)
     workbench.bench.cache_clear()
-    assert len(experiments.records(tmp_path / "a.csv")) == 0
+    assert len(records.load(tmp_path / "a.csv")) == 0
 
 
 def test_activations_are_computed_once_and_bounded():
     seen = []
     network = models.features_at(models.source_cnn(), "conv1")
-    store = workbench.Activations(network, np.zeros((50, 32, 32, 3), "uint8"))
+    store = Activations(network, np.zeros((50, 32, 32, 3), "uint8"))
     run = store._run
     store._run = lambda images: seen.append(len(images)) or run(images)
     first = store.rows(np.array([3, 4, 3]))
@@ -509,7 +527,7 @@ def test_activations_are_computed_once_and_bounded():
     assert np.array_equal(first[0], again[2])
     assert store.nbytes == 3 * 30 * 30 * 32 * 4
     runs = experiments.Grid("toy", **TOY | {"seed": range(3)}, initialisation=["random"]).runs()
-    desk = workbench.Workbench(memory=5 * 4096)
+    desk = Store(memory=5 * 4096)
     for run in runs:
         desk.activations(run).rows(np.arange(4))
     assert desk.activations(runs[-1]).nbytes == 4 * 4096
@@ -520,7 +538,7 @@ def test_activations_are_computed_once_and_bounded():
 def test_activations_come_in_the_order_asked_for_and_take_no_more_than_their_size(orders):
     images = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), "uint8")
     network = models.features_at(models.source_cnn(), "pool1")
-    wanted, store, seen = models.outputs(network, images), workbench.Activations(network, images), set()
+    wanted, store, seen = models.outputs(network, images), Activations(network, images), set()
     for order in orders:
         np.testing.assert_allclose(store.rows(np.array(order)), wanted[np.array(order)], rtol=1e-5, atol=1e-5)
         seen |= set(order)
@@ -792,7 +810,7 @@ def test_a_process_that_found_something_else_is_not_recorded(tmp_path, monkeypat
     )
     with pytest.raises(experiments.ExperimentError, match="was another one in the process that did a run"):
         experiments.run(grid, tmp_path / "a.csv", progress=False)
-    assert len(experiments.records(tmp_path / "a.csv")) == 0
+    assert len(records.load(tmp_path / "a.csv")) == 0
 
 
 def test_a_fingerprint_is_that_of_the_content():
@@ -833,12 +851,12 @@ def test_a_fingerprint_is_that_of_the_content():
 
 
 def test_the_records_that_ship_tell_what_their_names_stood_for(shipped):
-    desk = workbench.Workbench()
+    desk = Store()
     rows = shipped.drop_duplicates(["source", "target", "settings"])
     here = {"digits"} | {name for name in ("mnist", "cifar10") if is_complete(name, shipped)}
     for row in rows.to_dict("records"):
         run, told = experiments.Run.of(row), json.loads(row["fingerprints"])
-        assert told.keys() == grid.named(run).keys()
+        assert told.keys() == names.named(run).keys()
         assert told["source"] == desk.fingerprints(replace(run, target="digits", settings=()))["source"]
         if run.target.partition("-")[0] in here:
             assert told == desk.fingerprints(run)
@@ -849,7 +867,7 @@ def is_complete(name, shipped):
     """Tell whether the images are here that the records were made with."""
     card = json.loads((resources.files("tl_helpers") / "assets" / "records.json").read_text(encoding="utf-8"))
     found = data.load(name, required=False)
-    return found is not None and data.sha256_of(found) == card["data"][name]
+    return found is not None and fingerprints.sha256_of(found) == card["data"][name]
 
 
 # --- What a user sees of grids that fail -----------------------------------------------------------------------------

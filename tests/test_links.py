@@ -7,6 +7,8 @@ import threading
 import links
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def found(status, info="", uri="https://example.org/"):
     return {"status": status, "info": info, "uri": uri, "filename": "page.md", "lineno": 3}

@@ -1,10 +1,14 @@
 """The files that hosts read: workflows, hooks, Binder, citation; what they name exists, and versions agree."""
 
+import ast
+import importlib.metadata
 import re
+import sys
 import tomllib
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 WORKFLOWS = ("test", "weekly", "pages")
 PIN = re.compile(r"^([\w.-]+)==(\S+)", re.M)
@@ -29,7 +33,7 @@ def steps(workflow):
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_a_workflow_calls_what_exists_and_pins_its_actions(root, targets, name):
+def test_a_workflow_calls_what_exists_and_names_a_release_of_each_action(root, targets, name):
     workflow = load(root / f".github/workflows/{name}.yml")
     assert workflow.keys() >= {"name", "permissions", "jobs"}
     commands = [step["run"] for step in steps(workflow) if "run" in step]
@@ -39,7 +43,26 @@ def test_a_workflow_calls_what_exists_and_pins_its_actions(root, targets, name):
         assert (program == "make" and arguments[0] in targets) or program == "cp" or (root / program).is_file(), command
     actions = [step["uses"] for step in steps(workflow) if "uses" in step]
     assert actions
+    # A tag that GitHub's own actions may move, not a commit: that is trust in GitHub, where the book is built anyway.
     assert [action for action in actions if not re.fullmatch(r"actions/[\w-]+@v\d+", action)] == []
+
+
+def test_the_site_is_published_of_a_commit_whose_tests_passed(root):
+    pages, tested = (load(root / f".github/workflows/{name}.yml") for name in ("pages", "test"))
+    triggers = pages[True]  # YAML's word for `on`
+    assert triggers == {"workflow_run": {"workflows": [tested["name"]], "branches": ["main"], "types": ["completed"]}}
+    build, deploy = pages["jobs"]["build"], pages["jobs"]["deploy"]
+    run = "github.event.workflow_run"
+    assert build["if"] == f"{run}.conclusion == 'success' && {run}.event == 'push'"
+    assert build["steps"][0]["with"]["ref"] == f"${{{{ {run}.head_sha }}}}"
+    assert deploy["needs"] == "build"
+    assert [step["run"] for step in steps(tested) if "run" in step] == [".ci/run"]
+
+
+def test_new_versions_of_packages_and_actions_are_proposed(root):
+    updates = load(root / ".github/dependabot.yml")["updates"]
+    assert {each["package-ecosystem"]: each["directory"] for each in updates} == {"pip": "/", "github-actions": "/"}
+    assert all(each["schedule"]["interval"] == "weekly" for each in updates)
 
 
 def test_every_workflow_is_tested(root):
@@ -65,8 +88,11 @@ def test_hooks_run_what_the_book_has(root):
 def test_binder_installs_what_everybody_installs(root):
     folder = root / ".binder"
     lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    (named,) = [line.removeprefix("-r ") for line in lines if line.startswith("-r ")]
-    assert (folder / named).resolve() == root / "requirements.txt"
+    named = [line.partition(" ")[::2] for line in lines if not line.startswith("#")]
+    assert {option: (folder / name).resolve() for option, name in named} == {
+        "-c": root / "constraints.txt",
+        "-r": root / "requirements.txt",
+    }
     assert re.fullmatch(r"python-3\.1[123]\n", (folder / "runtime.txt").read_text(encoding="utf-8"))
 
 
@@ -90,3 +116,97 @@ def test_the_reference_has_every_module(root):
 
     page = (root / "chapters/api.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"automodule:: tl_helpers\.(\w+)", page)) == sorted(tl_helpers.__all__)
+
+
+# --- Packages --------------------------------------------------------------------------------------------------------
+
+LOCKED = re.compile(r"^([\w.-]+)==([^\s;]+)( ; .+)?$")
+PACKAGES = ("tl_base", "tl_helpers", "tl_experiments")
+
+
+def normal(name):
+    """Return the name of a distribution as an index writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.fixture(scope="module")
+def pins(root):
+    """Return the version of each requirement by its name."""
+    return {normal(name): version for name, version in PIN.findall((root / "requirements.txt").read_text("utf-8"))}
+
+
+@pytest.fixture(scope="module")
+def locked(root):
+    """Return the lines of constraints.txt that are no comment."""
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.lstrip().startswith("#")]
+
+
+def imported(*folders):
+    """Return the distributions behind the modules that the Python files of some folders import, each with one file."""
+    known, found = importlib.metadata.packages_distributions(), {}
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    own = {path.stem for path in paths} | set(PACKAGES)
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for module in {name.partition(".")[0] for name in names} - own - sys.stdlib_module_names:
+                found[frozenset(map(normal, known.get(module, [module])))] = f"{path.name} imports {module}"
+    return found
+
+
+def test_everything_that_is_imported_is_pinned(root, pins):
+    found = imported(*(root / folder for folder in (*PACKAGES, "tools", "tests")))
+    assert len(found) > 25
+    assert [where for names, where in found.items() if not names & pins.keys()] == []
+
+
+def test_the_package_asks_for_everything_that_it_imports(root, project):
+    asked = [*project["dependencies"], *project["optional-dependencies"]["dask"]]
+    names = {normal(re.match(r"[\w.-]+", line).group()) for line in asked}
+    found = imported(*(root / folder for folder in PACKAGES))
+    assert [where for distributions, where in found.items() if not distributions & names] == []
+
+
+def test_an_import_that_is_not_pinned_is_seen(tmp_path):
+    (tmp_path / "some.py").write_text("import os, yaml\nfrom numpy.typing import NDArray\nfrom . import other\n")
+    found = imported(tmp_path)
+    assert list(found.values()) == ["some.py imports yaml", "some.py imports numpy"]
+    assert [names & {"pyyaml", "numpy"} for names in found] == [{"pyyaml"}, {"numpy"}]
+
+
+def test_every_requirement_is_locked_at_its_version(pins, locked):
+    found = {}
+    for line in locked:
+        name, version, _ = LOCKED.fullmatch(line).groups()  # no address, no option, no path of a machine
+        found.setdefault(normal(name), set()).add(version)
+    assert len(found) > len(pins)
+    assert {name: version for name, version in pins.items() if found.get(name) != {version}} == {}
+
+
+def test_what_is_locked_is_what_the_requirements_need(pins, locked):
+    """Go through what the installed packages say that they need: nothing of it is left to the day of the set-up."""
+    held = {normal(LOCKED.fullmatch(line).group(1)) for line in locked}
+    missing, waiting, seen = set(), set(pins), set()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        missing |= {name} - held
+        for line in importlib.metadata.requires(name) or []:
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting |= {normal(requirement.name)} - seen
+    assert missing == set()
+
+
+def test_the_extra_of_the_package_is_installed_by_whoever_tests(pins, project):
+    assert {normal(name) for name in project["optional-dependencies"]["dask"]} <= pins.keys()
+
+
+@pytest.mark.parametrize("name", ["Makefile", "README.md", "chapters/for_teachers.md"])
+def test_every_set_up_takes_the_locked_versions(root, name):
+    lines = (root / name).read_text(encoding="utf-8").splitlines()
+    set_ups = [line for line in lines if re.search("pip (install|download) .*requirements.txt", line)]
+    assert set_ups
+    assert [line for line in set_ups if "-c constraints.txt -r requirements.txt" not in line] == []

@@ -28,7 +28,7 @@ def clone(root, tmp_path):
     """Return a fresh clone with a stand-in for Python; `make()` returns the finished process and the new calls."""
     folder = tmp_path / "clone"
     folder.mkdir()
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
         shutil.copy(root / name, folder)
     python = tmp_path / "python"
     python.write_text(STAND_IN)

@@ -139,11 +139,13 @@ each_chapter = pytest.mark.parametrize("page", CHAPTERS)
 each_screen = pytest.mark.parametrize("screen", WIDTHS)
 
 
+@pytest.mark.data
 def test_the_site_holds_the_pages_of_the_table_of_contents(site):
     built = {path.relative_to(site).with_suffix("").as_posix() for path in site.rglob("*.html")}
     assert {page for page in built if not page.startswith("_static/")} == {*PAGES, *MADE_BY_SPHINX}
 
 
+@pytest.mark.data
 @each_screen
 @pytest.mark.parametrize("page", [*PAGES, *MADE_BY_SPHINX])
 def test_loads_all_it_needs_from_its_own_place_without_complaint(visit, page, screen):
@@ -186,6 +188,7 @@ def test_no_line_of_code_is_cut_off(visit, page):
     assert visit(page, "desktop").seen["cut"] == []
 
 
+@pytest.mark.data
 @each_page
 def test_images_load_and_are_described(visit, page):
     seen = visit(page, "desktop").seen
@@ -194,6 +197,7 @@ def test_images_load_and_are_described(visit, page):
     assert names == [], "these images have no alternative text that says what they show"
 
 
+@pytest.mark.data
 @each_chapter
 def test_every_figure_of_the_run_is_on_the_page_with_its_caption(visit, site, page):
     cache = get_cache(site.parent / ".jupyter_cache")
@@ -215,6 +219,7 @@ def notices():
     return {"mnist": mnist, "cifar10": cifar10}
 
 
+@pytest.mark.data
 @each_chapter
 @pytest.mark.parametrize(
     ("name", "sign"), [("mnist", "5,000 of MNIST's 70,000"), ("cifar10", "CIFAR-10 images are not here")]
@@ -250,7 +255,7 @@ def test_works_below_a_path_of_the_host(chromium, site):
 def found_by(tab, base, query):
     """Return the pages that the search finds, the best first, as a reader sees them."""
     tab.goto(f"{base}search.html?q={quote(query)}")
-    tab.wait_for_function("document.querySelector('.search-summary')?.innerText", timeout=20_000)
+    tab.wait_for_function("document.querySelector('.search-summary')?.innerText", timeout=60_000)
     links = [link.get_attribute("href") for link in tab.query_selector_all("#search-results li a")]
     return [link.partition(".html")[0] for link in links]
 
@@ -258,7 +263,7 @@ def found_by(tab, base, query):
 def test_the_search_finds_pages(chromium, address):
     tab = chromium.new_page()
     assert found_by(tab, address, "LogME")
-    expect(tab.locator("#search-results li").first).to_contain_text("LogME", timeout=20_000)
+    expect(tab.locator("#search-results li").first).to_contain_text("LogME", timeout=60_000)
     for query in ("蒸馏", "随机种", "层", "freezing 冻结"):
         assert "chapters/glossary" in found_by(tab, address, query), query
     assert "chapters/api" in found_by(tab, address, "features_at")
@@ -278,7 +283,7 @@ def test_the_search_finds_every_chinese_word_of_the_glossary_by_each_part_of_two
     assert len(parts) > 100
     tab = chromium.new_page()
     tab.goto(f"{address}search.html?q=LogME")
-    expect(tab.locator("#search-results li").first).to_be_visible(timeout=20_000)
+    expect(tab.locator("#search-results li").first).to_be_visible(timeout=60_000)
     found = "parts => parts.map(part => Search._performSearch(...Search._parseQuery(part)).map(result => result[0]))"
     pages = tab.evaluate(found, parts)
     assert [part for part, named in zip(parts, pages, strict=True) if "chapters/glossary" not in named] == []

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import re
 import threading
 from decimal import Decimal
 
@@ -11,16 +12,16 @@ import pandas as pd
 import pytest
 
 import tl_experiments as experiments
-from tl_experiments import card, choices, explorer, workbench
+from tl_experiments import card, choices, evidence, explorer, workbench
 from tl_experiments.grid import Run
-from tl_helpers import data, measures, widgets
+from tl_helpers import data, measures, records, widgets
 
 LIMIT = 150_000  # bytes of data and program together, compressed
 
 
 @pytest.fixture(scope="module")
 def table():
-    return experiments.records()
+    return records.load()
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_shown_numbers_are_those_of_the_records(table, shown):
     rows = rows[rows.labels_per_class == 10].sort_values("seed")
     found = shown["runs"][f"far|10|{number('plain', 'FFR')}"]
     assert found["test"] == pytest.approx(rows.test_accuracy.tolist(), abs=1e-4)
-    curves = np.array([experiments.history(row)["validation_accuracy"] for _, row in rows.iterrows()])
+    curves = np.array([records.history(row)["validation_accuracy"] for _, row in rows.iterrows()])
     assert found["mean"] == pytest.approx(curves.mean(axis=0), abs=1e-3)
     last = measures.paired_interval(curves[:, -1], np.zeros(len(curves)))
     assert found["half"][-1] == pytest.approx(last.high - last.mean, abs=1e-3)
@@ -99,7 +100,7 @@ def test_the_weights_of_the_layers_are_those_of_the_network(shown):
 
 def test_answers_belong_to_the_run_that_is_shown(table, shown):
     kept = table[table.experiment == "examples"].set_index(["target", "arm", "labels_per_class"]).test_accuracy
-    for pair, setting, labels in itertools.product(choices.PAIRS, choices.OFFER, choices.EXPLORED):
+    for pair, setting, labels in itertools.product(choices.PAIRS, choices.OFFER, evidence.EXPLORED):
         if setting in choices.offered(pair):
             row = choices.rows_for(table, pair, setting, labels).iloc[0]
             found = kept[row.target, row.arm, labels]
@@ -138,9 +139,7 @@ def test_the_code_names_the_run(table, method):
 def test_the_code_does_the_run_again(shown, method, states):
     found = shown["runs"][f"far|5|{number(method, states)}"]
     if data.load("mnist").name != "mnist":
-        with pytest.raises(data.DataError):
-            data.load("cifar10")
-        return
+        pytest.skip("the records were measured on MNIST, which is not here")
     names = {}
     exec(found["code"], names)
     assert names["accuracy"] == pytest.approx(found["test"][0], abs=card.TOLERANCE)
@@ -205,7 +204,9 @@ def test_nothing_in_the_data_ends_the_program(shown):
     hostile = shown | {"pairs": [shown["pairs"][0] | {"title": "</script><b>"}, shown["pairs"][1]]}
     page = explorer.Explorer(shown=hostile).html()
     assert "</script><b>" not in page
-    assert json.loads('"\\u003c/script>\\u003cb>"') == "</script><b>"
+    assert page.count("</script") == 1
+    (told,) = re.findall(r"^const values = \{ name, \.\.\.(\{.*\}) \};$", page, re.M)
+    assert json.loads(told)["payload"]["pairs"][0]["title"] == "</script><b>"
 
 
 def test_no_training_without_a_click(widget):
@@ -227,7 +228,7 @@ class Rehearsal:
         for step in (100, 200):
             ended = watch(History((step,), (1.0,), (0.5,), 0.1))
             self.begun.set()
-            self.go_on.wait(10)
+            self.go_on.wait(600)
             if ended:
                 return {"test_accuracy": None, "seconds": 0.1}
         return {"test_accuracy": 0.75, "seconds": 0.2}
@@ -247,7 +248,7 @@ def send(widget, **message):
 def test_a_click_trains_the_choice_with_its_seed_and_rate(widget, rehearsal):
     rehearsal.go_on.set()
     send(widget, do="train", seed=7, rate=0.01, **widget.choice)
-    widget._thread.join(20)
+    widget._thread.join(600)
     (run,) = rehearsal.runs
     assert (run.seed, run.learning_rate, run.layers_copied, run.layers_frozen) == (7, 0.01, 2, 2)
     assert widget.live["status"] == "done"
@@ -266,18 +267,18 @@ def test_every_message_of_the_page_is_answered(widget, rehearsal, monkeypatch):
     send(widget, do="train", seed=0, rate=None, **widget.choice)
     send(widget, do="train", seed=0, rate=None, **widget.choice)
     send(widget, do="stop")
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert told == ["answer", "train", "train", "stop"]
 
 
 def test_after_a_stop_the_next_training_is_the_one_that_is_told(widget, rehearsal):
     send(widget, do="train", seed=0, rate=0.01, **widget.choice)
-    assert rehearsal.begun.wait(20)
+    assert rehearsal.begun.wait(600)
     send(widget, do="stop")
     rehearsal.go_on.set()
-    widget._thread.join(20)
+    widget._thread.join(600)
     send(widget, do="train", seed=5, rate=0.003, **widget.choice)
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert (widget.live["status"], widget.live["seed"], widget.live["rate"]) == ("done", 5, 0.003)
 
 
@@ -321,21 +322,21 @@ def test_without_a_rate_the_recorded_one_is_taken(widget, shown):
 
 def test_a_second_click_does_not_train_a_second_time(widget, rehearsal):
     send(widget, do="train", seed=0, rate=0.01, **widget.choice)
-    assert rehearsal.begun.wait(20)
+    assert rehearsal.begun.wait(600)
     send(widget, do="train", seed=1, rate=0.01, **widget.choice)
     assert widget.train() is False
     rehearsal.go_on.set()
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert len(rehearsal.runs) == 1
 
 
 def test_stop_keeps_what_was_reached(widget, rehearsal):
     send(widget, do="train", seed=0, rate=0.01, **widget.choice)
-    assert rehearsal.begun.wait(20)
+    assert rehearsal.begun.wait(600)
     widget.choice = widget.choice | {"labels": 50}  # a change does not disturb the training
     send(widget, do="stop")
     rehearsal.go_on.set()
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert widget.live["status"] == "stopped"
     assert widget.live["choice"]["labels"] == 5
     assert "after 200 of 200 steps" in widget.live["message"] or "after 100 of 200 steps" in widget.live["message"]
@@ -347,11 +348,11 @@ def test_an_error_is_told_in_the_widget(widget, monkeypatch):
 
     monkeypatch.setattr(workbench, "live", fail)
     widget.train()
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert widget.live["status"] == "error"
     assert "MNIST is not here. Set TL_DATA_DIR." in widget.live["message"]
     widget.train(seed=-1)
-    widget._thread.join(20)
+    widget._thread.join(600)
     assert "whole number" in widget.live["message"]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tl_experiments as experiments
 from tl_experiments import log
+from tl_helpers import records
 
 
 def digits():
@@ -102,7 +103,7 @@ def quick_work(batch, memory, threads):
     for run in batch:
         time.sleep(0.001)
         number = int(run.key[:6], 16) / 16**6
-        values = {name: getattr(run, name) for name in run.__dataclass_fields__ if name in log.COLUMNS}
+        values = {name: getattr(run, name) for name in run.__dataclass_fields__ if name in records.COLUMNS}
         values |= {
             "key": run.key,
             "head": "",

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from tl_base import graph
+from tl_base import clones, graph, running
 from tl_base.backend import keras
 
 
@@ -14,7 +14,7 @@ def trunk(network: keras.Model, layer: str | None, seed: int, image_shape: tuple
     Parameters
     ----------
     network, layer, seed, image_shape
-        As of `graph.clone`.
+        As of `clones.clone`.
 
     Returns
     -------
@@ -23,10 +23,10 @@ def trunk(network: keras.Model, layer: str | None, seed: int, image_shape: tuple
     Raises
     ------
     ModelError
-        As of `graph.clone`, or if the network works in half precision or the number of its features is open.
+        As of `clones.clone`, or if the network works in half precision or the number of its features is open.
     """
     graph.check_precision(network)
-    built = graph.clone(network, seed, layer, image_shape)
+    built = clones.clone(network, seed, layer, image_shape)
     shape = tuple(built.output.shape)
     if len(shape) < 2 or None in shape[1:]:
         raise graph.ModelError(
@@ -52,7 +52,7 @@ def copy_layers(source: keras.Model, layers: Iterable[keras.Layer]) -> None:
     """
     origins = graph.operations_of(source)
     for layer in layers:
-        graph.copy_state(origins[layer.name], layer)
+        clones.copy_state(origins[layer.name], layer)
 
 
 def extended(network: keras.Model, layers: Iterable[keras.Layer], seed: int, name: str) -> keras.Model:
@@ -75,7 +75,7 @@ def extended(network: keras.Model, layers: Iterable[keras.Layer], seed: int, nam
     """
     taken, x = {operation.name for operation in network.operations}, network.output
     for layer in layers:
-        x = graph.fresh_layer(layer, graph.free(layer.name, "new_", taken), seed)(x)
+        x = clones.fresh_layer(layer, graph.free(layer.name, "new_", taken), seed)(x)
     return keras.Model(network.input, x, name=name)
 
 
@@ -100,8 +100,9 @@ def check_copy(
     kind
         If a layer puts out other values, or some that are not finite.
     """
-    expected, copied, other = graph.values(source, images), graph.values(copy, images), graph.following(copy, others)
-    for name in [name for name in copied if name not in other]:
+    expected, copied = running.values(source, images), running.values(copy, images)
+    behind = graph.following(copy, others)
+    for name in [name for name in copied if name not in behind]:
         for theirs, ours in zip(expected[name], copied[name], strict=False):
             size = float(np.abs(theirs).max(initial=0))
             if not np.isfinite(size):
@@ -139,7 +140,7 @@ def still(network: keras.Model, layers: Sequence[keras.Layer], kept: int) -> set
     frozen = {layer.name for layer in layers if not layer.trainable}
     normal = keras.layers.BatchNormalization
     steady = {layer.name for layer in layers[:kept] if any(isinstance(p, normal) for p in layer._flatten_layers())}
-    return frozen | graph.silent_noise(network, frozen) | steady
+    return frozen | running.silent_noise(network, frozen) | steady
 
 
 def split(
@@ -162,5 +163,5 @@ def split(
         As of `graph.split_before`.
     """
     trained = {layer.name for layer in layers if layer.trainable}
-    varying = {operation.name for operation in network.operations if graph.varies(operation)}
+    varying = {operation.name for operation in network.operations if running.varies(operation)}
     return graph.split_before(network, trained | varying.difference(still) | set(changing))

@@ -21,9 +21,11 @@ from pathlib import Path
 import pandas as pd
 
 from tl_base.files import FileError
-from tl_experiments import COLUMNS, ExperimentError, estimate, expand, known, records, run
+from tl_experiments import estimate, expand, known, run
 from tl_experiments.card import TOLERANCE, repeat, write_card
+from tl_helpers import records
 from tl_helpers.data import DataError
+from tl_helpers.records import RecordsError
 
 
 def main(arguments=None):
@@ -59,14 +61,14 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print(f"\nStopped. What is done stands in {options.output}; the same command goes on from there.")
         return 130
-    except (ExperimentError, DataError, FileError) as error:
+    except (RecordsError, DataError, FileError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
 def _repeat(options, how):
-    table = repeat(records(options.output), options.repeat, **how)
+    table = repeat(records.load(options.output), options.repeat, **how)
     print(table.to_string(index=False, float_format="{:.4f}".format))
     wrong = table[~(table.difference.abs() <= TOLERANCE)]
     print(f"{len(table) - len(wrong)} of {len(table)} runs lie within {TOLERANCE} of their record.")
@@ -75,7 +77,7 @@ def _repeat(options, how):
 
 def _do(name, make, options, how):
     path = options.output
-    so_far = records(path) if os.path.lexists(path) else pd.DataFrame(columns=COLUMNS)
+    so_far = records.load(path) if os.path.lexists(path) else pd.DataFrame(columns=records.COLUMNS)
     chosen = make(so_far)
     runs, combinations = expand(chosen), sum(grid.size for grid in chosen)
     missing = [each for each in runs if each.key not in set(so_far.key)]

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from tl_base import files
-from tl_experiments.grid import ExperimentError, Run
-from tl_experiments.log import SCHEMA_VERSION, records
+from tl_experiments.fingerprints import sha256_of
+from tl_experiments.grid import Run
+from tl_experiments.names import ExperimentError
 from tl_experiments.plan import MEMORY
 from tl_experiments.runner import do, spread
-from tl_helpers import data
+from tl_helpers import data, records
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 TOLERANCE = 0.02  # of accuracy: another number of threads rounds otherwise, and training enlarges it
@@ -40,27 +41,27 @@ def card(path=None):
     Raises
     ------
     ExperimentError
-        As for `records`.
+        As for `records.load`.
 
     Notes
     -----
     Taught in: chapter 4.1 (Results).
     """
-    table = records(path)
+    table = records.load(path)
     parts = {
         name: {"runs": len(rows), "hours": _hours(rows), "seeds": sorted({int(seed) for seed in rows.seed})}
         for name, rows in table.groupby("experiment", sort=False)
     }
     return {
         "command": "make records",
-        "schema": SCHEMA_VERSION,
+        "schema": records.SCHEMA_VERSION,
         "runs": len(table),
         "hours": _hours(table),
         "dates": [table.date.min(), table.date.max()],
         "machines": sorted(set(table.machine)),
         "experiments": parts,
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
-        "data": {found.name: data.sha256_of(found) for found in _targets(table)},
+        "data": {found.name: sha256_of(found) for found in _targets(table)},
     }
 
 
@@ -77,7 +78,7 @@ def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):
     Parameters
     ----------
     table : pandas.DataFrame
-        As `records` returns it.
+        As `records.load` returns it.
     count : int
         So many rows, drawn by `seed` from those without an error.
     seed : int

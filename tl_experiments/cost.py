@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from tl_experiments.grid import ExperimentError, expand
-from tl_experiments.log import records
+from tl_experiments.grid import expand
+from tl_experiments.names import ExperimentError
 from tl_experiments.plan import MEMORY, POINTS, batches, prefix_key
 from tl_experiments.runner import spread
+from tl_helpers import records
 
 # Steps of two samples: their difference gives the cost of a step, the rest that of a start. Both have all points of a
 # learning curve, or these would count as steps.
@@ -42,7 +43,7 @@ def estimate(grids, path=None, *, jobs=1, dask=None, memory=MEMORY):
     Seconds of a batch = start + steps · step + images of the frozen prefix · its forward pass + scored images · forward
     pass of the rest. Taught in: How fast.
     """
-    done = set(records(path).key) if path and os.path.lexists(path) else set()
+    done = set(records.load(path).key) if path and os.path.lexists(path) else set()
     missing = batches([run for run in expand(grids) if run.key not in done])
     samples = {_kind(batch): batch for batch in missing}
     measured = dict(spread(_measured, list(samples.items()), jobs, dask, memory))

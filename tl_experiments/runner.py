@@ -14,9 +14,11 @@ from joblib.externals.loky import process_executor
 from tqdm import tqdm
 
 from tl_experiments import fingerprints
-from tl_experiments.grid import ExperimentError, Grid, Run, expand, named
-from tl_experiments.log import open_log, records
+from tl_experiments.grid import Grid, Run, expand
+from tl_experiments.log import open_log
+from tl_experiments.names import ExperimentError, named
 from tl_experiments.plan import MEMORY, batches
+from tl_helpers import records
 
 
 def run(grids, path, *, jobs=1, dask=None, memory=MEMORY, retry_failed=False, progress=True, work=None):
@@ -44,7 +46,7 @@ def run(grids, path, *, jobs=1, dask=None, memory=MEMORY, retry_failed=False, pr
     Returns
     -------
     pandas.DataFrame
-        The records of these runs, failed ones included, as `records` gives them.
+        The records of these runs, failed ones included, as `records.load` gives them.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def run(grids, path, *, jobs=1, dask=None, memory=MEMORY, retry_failed=False, pr
                 failed += sum(bool(row["error"]) for row in rows)
                 bar.set_postfix_str(f"{failed} failed" if failed else "", refresh=False)
                 bar.update(len(rows))
-    table = records(path)
+    table = records.load(path)
     table = table[table.key.isin({run.key for run in runs})].reset_index(drop=True)
     lost = table[table.error != ""]
     if len(lost):

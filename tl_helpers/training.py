@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from tl_base import graph
 from tl_base.backend import forget_compiled, keras, tf
+from tl_base.running import Runner, check_images, compiled, final_activation, tapped
 from tl_base.steps import Groups, Tensor, adams
 from tl_base.steps import compiled as compiled_steps
-from tl_helpers.models import check_images, compiled, final_activation, tapped
 
 Taps = dict[str, Tensor]
 Seed = int | Sequence[int]
@@ -322,7 +322,7 @@ def _chunk(
     model: keras.Model, examples: Pair, terms: Sequence[Term], still: Collection[str], groups: Groups, plain: bool
 ) -> Callable[[Tensor], Tensor]:
     """Return a compiled function: batches of rows, shape (steps, batch), to the mean loss of the steps."""
-    network = graph.Runner(tapped(model, {name for term in terms for name in term.taps}), still)
+    network = Runner(tapped(model, {name for term in terms for name in term.taps}), still)
     dtype = model.inputs[0].dtype
     weight = 1.0 - sum(term.share for term in terms)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 
-from tl_base import graph, prefixes
+from tl_base import graph, prefixes, running
 from tl_base.backend import keras
 from tl_helpers import models, training
 from tl_helpers.data import Dataset, Split
@@ -120,7 +120,7 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
         raise TransferError(f"The network has {count} outputs, but {dataset.name!r} has {classes} classes.")
     if class_names is not None:
         _check_names(class_names, dataset, "the network learned")
-    predictions = models.outputs(model, dataset.images).argmax(1)
+    predictions = running.outputs(model, dataset.images).argmax(1)
     confusion = np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
     with np.errstate(invalid="ignore"):  # 0/0 is NaN
         per_class = np.diag(confusion) / confusion.sum(1)
@@ -323,7 +323,7 @@ def target_network(
     seed: int = 0,
     image_shape: tuple[int, ...] | None = None,
 ) -> keras.Model:
-    """Build a target network, described by many keyword arguments: the source's layers up to a cut, and a new head.
+    """Build a target network, which has many parameters of its own: the source's layers up to a cut, and a new head.
 
     Parameters
     ----------
@@ -389,7 +389,7 @@ class _Target:
 def _target(source: keras.Model, train: Dataset, settings: Settings) -> tuple[_Target, Settings]:
     """Build the target network; return it and the settings with all that depends on source and data."""
     seed, shape = cast(int, settings.seed), train.images.shape[1:]  # only `training.fit` takes several numbers
-    models.check_images(source, shape)
+    running.check_images(source, shape)
     trunk = prefixes.trunk(source, settings.layer, seed, shape)
     layers, steps = models.weight_layers(trunk), settings.steps_on(len(train))
     named = settings.copy, settings.freeze
@@ -449,12 +449,12 @@ def _train_rest(
     begin, prefix, rest = time.perf_counter(), None, model
     if frozen or not target.depth:  # else nothing is run beforehand: activations take more memory than images
         prefix, rest = prefixes.split(model, layers, still, {scaling.name} if scaling else ())
-    run = models.compiled(prefix) if prefix else np.asarray
+    run = running.compiled(prefix) if prefix else np.asarray
     inputs, validation = run(split.train.images), run(split.validation.images)
     seconds = time.perf_counter() - begin if prefix else 0.0
     if scaling:
         ready = prefix and prefix.outputs[0] is scaling.input  # nothing that varies lies between
-        features = inputs if ready else models.outputs(keras.Model(model.inputs, scaling.input), split.train.images)
+        features = inputs if ready else running.outputs(keras.Model(model.inputs, scaling.input), split.train.images)
         _set_statistics(scaling, features)
     here = {layer.name for layer in rest.layers}
     new = [] if settings.head_rate is None else [layer.name for layer in layers[target.copy :]]

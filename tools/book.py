@@ -1,13 +1,15 @@
 """Build the book: run the chapters that changed, side by side, then write the site.
 
 `python tools/book.py` is `make book` for systems without make. Results of chapters are kept in _build/.jupyter_cache
-and used again until the chapter's code changes, or anything else that its outputs depend on: tl_helpers, the pinned
-packages, the Python, the data. Jupyter Book alone looks at the chapter's code only. The site is written anew as a
-whole, or left alone where nothing changed: what Sphinx keeps of an earlier build differs from what it makes by itself.
+and used again until the chapter's code changes, or anything else that its outputs depend on: the book's packages, the
+pinned and the installed ones, the Python, the data. Jupyter Book alone looks at the chapter's code only. The site is
+written anew as a whole, or left alone where nothing changed: what Sphinx keeps of an earlier build differs from what it
+makes by itself.
 """
 
 import argparse
 import asyncio
+import functools
 import hashlib
 import os
 import shutil
@@ -36,6 +38,8 @@ from tl_helpers import data
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("tl_base", "tl_helpers", "tl_experiments")
+PINS = ("requirements.txt", "constraints.txt")
+CACHE, INPUTS = ".jupyter_cache", "inputs.sha256"  # of a build: the executed chapters; in there, their digest of inputs
 SIDE_BY_SIDE = min(4, os.cpu_count() or 1)  # chapters that run at once; four take up to 6.5 GB of memory
 # One thread a kernel: kernels that share the cores would else wait for each other.
 ONE_CORE = dict.fromkeys(
@@ -87,23 +91,28 @@ def data_identity():
     return stats, bool(os.environ.get("TL_DATA_DIR")), os.environ.get("TL_OFFLINE", "0")
 
 
+@functools.cache
+def versions():
+    """Return the Python and the versions of the packages that are installed, whatever is pinned."""
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    return sys.version, sorted({(name, status.installed(name)) for name, _ in status.PIN.findall(pins)})
+
+
 def digest_of_inputs():
     """Identify all that the chapters' outputs depend on, beside their own code."""
     packages = [path for name in PACKAGES for path in files_below(ROOT / name)]
-    files = [*packages, ROOT / "requirements.txt"]
-    return digest_of(files, sys.version, sys.platform, data_identity())
+    pins = [ROOT / name for name in PINS]
+    return digest_of([*packages, *pins], versions(), sys.platform, ONE_CORE, NO_BARS, data_identity())
 
 
 def digest_of_site(build):
     """Identify a site: the files and versions that it is made of, the chapters' results, and the files that it has."""
-    pins = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    versions = sys.version, [(name, status.installed(name)) for name, _ in status.PIN.findall(pins)]
     made = [
         (path.relative_to(build).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
-        for folder in (build / ".jupyter_cache" / "executed", build / "html")
+        for folder in (build / CACHE / "executed", build / "html")
         for path in sorted(folder.rglob("*"))
     ]
-    return digest_of(files_below(ROOT, "_build", "tests"), versions, status.commit_of(ROOT), made)
+    return digest_of(files_below(ROOT, "_build", "tests"), versions(), status.commit_of(ROOT), made)
 
 
 def stamped(path, digest):
@@ -216,21 +225,37 @@ async def execute_all(missing, cache):
     return [run.result() for run in runs if run.result()]
 
 
+def cache_of(build):
+    """Return the cache of executed chapters of a build."""
+    return get_cache(build / CACHE)
+
+
+def stale(build):
+    """Return the chapters that have not run as they are now, with what they depend on as it is now."""
+    if not stamped(build / CACHE / INPUTS, digest_of_inputs()):
+        return chapters()
+    return [path for path, _ in not_in(cache_of(build), chapters())]
+
+
+def executed(build, path):
+    """Return a chapter with the outputs of its last run."""
+    return cache_of(build).merge_match_into_notebook(read(path))[1]
+
+
 def run_chapters(build):
     """Bring the cache of executed chapters up to date."""
-    folder = build / ".jupyter_cache"
-    stamp = folder / "inputs.sha256"
-    if stamped(stamp, digest_of_inputs()) and not not_in(get_cache(folder), chapters()):
+    folder = build / CACHE
+    if not stale(build):
         return
     with step("data"):  # once, before the chapters run: two kernels must not download the same file
         for name in data.KNOWN:
             data.load(name, required=False)
     digest = digest_of_inputs()
-    if not stamped(stamp, digest):
+    if not stamped(folder / INPUTS, digest):
         remove(folder)
-        write_stamp(stamp, digest)
+        write_stamp(folder / INPUTS, digest)
     with step("chapters"), asyncio.Runner(loop_factory=PlainLoop) as runner:
-        cache = get_cache(folder)
+        cache = cache_of(build)
         errors = runner.run(execute_all(not_in(cache, chapters()), cache))
     if errors:
         raise BuildError("\n\n".join([*errors, f"{len(errors)} chapter(s) failed: see above."]))

@@ -1,4 +1,4 @@
-"""Pages that are light and can be used by everybody: what Sphinx and its theme leave out. A Sphinx extension."""
+"""Pages that everybody can use, and that are light: what Sphinx and its theme leave out. A Sphinx extension."""
 
 import re
 from pathlib import Path
@@ -29,8 +29,11 @@ def name_toggles(app, page, template, context, doctree):
 
 
 def size_of(path):
-    """Return width and height of a picture, in pixels."""
-    with Image.open(Path(path)) as picture:
+    """Return width and height of a picture, in pixels; those of a drawing stand in its first line."""
+    if (path := Path(path)).suffix == ".svg":
+        lengths = re.search(r'width="(\d+)" height="(\d+)"', path.read_text(encoding="utf-8"))
+        return int(lengths[1]), int(lengths[2])
+    with Image.open(path) as picture:
         return picture.size
 
 
