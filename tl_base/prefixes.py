@@ -101,8 +101,8 @@ def check_copy(
         If a layer puts out other values, or some that are not finite.
     """
     expected, copied = running.values(source, images), running.values(copy, images)
-    behind = graph.following(copy, others)
-    for name in [name for name in copied if name not in behind]:
+    other = graph.following(copy, others)
+    for name in [name for name in copied if name not in other]:
         for theirs, ours in zip(expected[name], copied[name], strict=False):
             size = float(np.abs(theirs).max(initial=0))
             if not np.isfinite(size):
