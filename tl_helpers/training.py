@@ -196,7 +196,7 @@ def fit(
     *,
     validation: Pair | None = None,
     terms: Sequence[Term] = (),
-    optimizer: keras.optimizers.Optimizer | None = None,
+    optimizer: "keras.optimizers.Optimizer | None" = None,  # quoted: the reference is built without Keras
     layer_rates: Mapping[str, float] | None = None,
     still: Collection[str] = (),
     **budget: Unpack[Budget],

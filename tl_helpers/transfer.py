@@ -286,7 +286,7 @@ def knowledge_transfer(
 def from_scratch(
     split: Split,
     *,
-    architecture: keras.Model | None = None,
+    architecture: "keras.Model | None" = None,
     layer: str | None = None,
     head: Widths = (),
     **budget: Unpack[Budget],
@@ -364,7 +364,7 @@ def _copied(initialisation: str, copy: int) -> int:
 
 def _with_head(
     trunk: keras.Model, classes: int, head: Widths, standardise: bool, seed: int
-) -> tuple[keras.Model, keras.layers.Normalization | None]:
+) -> "tuple[keras.Model, keras.layers.Normalization | None]":
     """Put a new head on a trunk; return the network and the layer that standardises, if any."""
     layers = [] if len(trunk.output.shape) == 2 else [keras.layers.Flatten(name="features")]
     layers += [keras.layers.Normalization(name="standardise")] if standardise else []
@@ -379,7 +379,7 @@ class _Target:
     """A target network before its first step. Depths count layers with weights, those before the head: `depth`."""
 
     model: keras.Model
-    scaling: keras.layers.Normalization | None
+    scaling: "keras.layers.Normalization | None"
     depth: int
     copy: int
     copied: int
