@@ -145,7 +145,7 @@ def still(network: keras.Model, layers: Sequence[keras.Layer], kept: int) -> set
 
 def split(
     network: keras.Model, layers: Sequence[keras.Layer], still: Collection[str], changing: Collection[str] = ()
-) -> tuple[keras.Model | None, keras.Model]:
+) -> "tuple[keras.Model | None, keras.Model]":
     """Cut a network before the first layer that changes, or puts out something else, in a step of training.
 
     Parameters

@@ -76,7 +76,7 @@ class Budget(TypedDict, total=False):
     seed : int or sequence of int
         By default 0. Decides the order of the examples (`batch_rows`); in a method, new weights and random layers too.
     points : int
-        Number of recorded points, by default 20.
+        Number of recorded points, by default 20. Between two of them the steps run compiled, and Ctrl-C waits.
     progress : bool or str or (str, float)
         Of a method: its progress bar appears after two seconds, with True at once, with False never. Of `fit`: the
         label of a bar, which else stays away, or label and seconds after which it appears; with any of these, the
@@ -196,7 +196,7 @@ def fit(
     *,
     validation: Pair | None = None,
     terms: Sequence[Term] = (),
-    optimizer: keras.optimizers.Optimizer | None = None,
+    optimizer: "keras.optimizers.Optimizer | None" = None,  # quoted: the reference is built without Keras
     layer_rates: Mapping[str, float] | None = None,
     still: Collection[str] = (),
     **budget: Unpack[Budget],

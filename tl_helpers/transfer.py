@@ -120,7 +120,7 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
         raise TransferError(f"The network has {count} outputs, but {dataset.name!r} has {classes} classes.")
     if class_names is not None:
         _check_names(class_names, dataset, "the network learned")
-    predictions = models.outputs(model, dataset.images).argmax(1)
+    predictions = running.outputs(model, dataset.images).argmax(1)
     confusion = np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
     with np.errstate(invalid="ignore"):  # 0/0 is NaN
         per_class = np.diag(confusion) / confusion.sum(1)
@@ -286,7 +286,7 @@ def knowledge_transfer(
 def from_scratch(
     split: Split,
     *,
-    architecture: keras.Model | None = None,
+    architecture: "keras.Model | None" = None,
     layer: str | None = None,
     head: Widths = (),
     **budget: Unpack[Budget],
@@ -323,7 +323,7 @@ def target_network(
     seed: int = 0,
     image_shape: tuple[int, ...] | None = None,
 ) -> keras.Model:
-    """Build a target network, described by many keyword arguments: the source's layers up to a cut, and a new head.
+    """Build a target network, which has many parameters of its own: the source's layers up to a cut, and a new head.
 
     Parameters
     ----------
@@ -364,7 +364,7 @@ def _copied(initialisation: str, copy: int) -> int:
 
 def _with_head(
     trunk: keras.Model, classes: int, head: Widths, standardise: bool, seed: int
-) -> tuple[keras.Model, keras.layers.Normalization | None]:
+) -> "tuple[keras.Model, keras.layers.Normalization | None]":
     """Put a new head on a trunk; return the network and the layer that standardises, if any."""
     layers = [] if len(trunk.output.shape) == 2 else [keras.layers.Flatten(name="features")]
     layers += [keras.layers.Normalization(name="standardise")] if standardise else []
@@ -379,7 +379,7 @@ class _Target:
     """A target network before its first step. Depths count layers with weights, those before the head: `depth`."""
 
     model: keras.Model
-    scaling: keras.layers.Normalization | None
+    scaling: "keras.layers.Normalization | None"
     depth: int
     copy: int
     copied: int
@@ -449,12 +449,12 @@ def _train_rest(
     begin, prefix, rest = time.perf_counter(), None, model
     if frozen or not target.depth:  # else nothing is run beforehand: activations take more memory than images
         prefix, rest = prefixes.split(model, layers, still, {scaling.name} if scaling else ())
-    run = models.compiled(prefix) if prefix else np.asarray
+    run = running.compiled(prefix) if prefix else np.asarray
     inputs, validation = run(split.train.images), run(split.validation.images)
     seconds = time.perf_counter() - begin if prefix else 0.0
     if scaling:
         ready = prefix and prefix.outputs[0] is scaling.input  # nothing that varies lies between
-        features = inputs if ready else models.outputs(keras.Model(model.inputs, scaling.input), split.train.images)
+        features = inputs if ready else running.outputs(keras.Model(model.inputs, scaling.input), split.train.images)
         _set_statistics(scaling, features)
     here = {layer.name for layer in rest.layers}
     new = [] if settings.head_rate is None else [layer.name for layer in layers[target.copy :]]
