@@ -19,6 +19,7 @@ from http.client import HTTPResponse
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -299,6 +300,8 @@ def _opened(url: str) -> HTTPResponse:
     thread.start()
     thread.join(ANSWER_SECONDS)
     answer = answers[-1]
+    if isinstance(answer, HTTPError):
+        answer.close()
     if isinstance(answer, Exception):
         raise answer
     return answer

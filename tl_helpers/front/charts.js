@@ -46,8 +46,8 @@ export function marker(look, x, y, size, more = {}) {
 
 /** @param {Look} look */
 export function key(look) {
-  const svg = draw("svg", { width: 34, height: 10, "aria-hidden": "true" });
-  svg.append(draw("line", { x1: 1, x2: 33, y1: 5, y2: 5, "stroke-width": 2.5, ...inked(look, "stroke") }));
+  const svg = draw("svg", { width: 30, height: 10, "aria-hidden": "true" });
+  svg.append(draw("line", { x1: 1, x2: 29, y1: 5, y2: 5, "stroke-width": 2.5, ...inked(look, "stroke") }));
   return svg;
 }
 
