@@ -18,7 +18,6 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +27,7 @@ from tl_base.pictures import DataError
 from tl_experiments import Grid, estimate, expand, known, run
 from tl_experiments.card import TOLERANCE, repeat, write_card
 from tl_experiments.runner import Where
-from tl_helpers import records
+from tl_helpers import asset, records
 from tl_helpers.records import RecordsError
 
 
@@ -67,9 +66,10 @@ def _parser() -> argparse.ArgumentParser:
         description=(__doc__ or "").format(grids=grids),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = Path(str(resources.files("tl_helpers") / "assets" / "records.csv"))
     parser.add_argument("grids", nargs="*", metavar="GRID", help="which grids; see above")
-    parser.add_argument("--output", type=Path, default=default, help="file of records (default: the one that ships)")
+    parser.add_argument(
+        "--output", type=Path, default=asset("records.csv"), help="file of records (default: the one that ships)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="do nothing but list the missing runs and their cost")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, of one thread each if several")
     parser.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster (pip install dask distributed)")
