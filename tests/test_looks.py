@@ -56,12 +56,19 @@ def test_no_two_arms_share_a_look_and_an_alias_is_no_arm():
     assert not set(looks.ALIASES) & set(looks.ARMS)
 
 
-def test_families_are_told_apart_without_colour_and_with_every_colour_vision():
+def test_families_are_told_apart_with_every_colour_vision():
     for vision, (one, other) in itertools.product(VISION, itertools.combinations(looks.FAMILIES, 2)):
         assert np.linalg.norm(lab(one, vision) - lab(other, vision)) > 10, (one, other, vision)
-    first = [looks.ARMS[names[0]] for names in looks.FAMILIES.values()]
-    assert len({known.marker for known in first}) == len({known.dash for known in first}) == len(first)
-    assert len({looks.look(name).marker for name in MAIN}) == len(MAIN)
+
+
+@pytest.mark.parametrize("names", [
+    MAIN, ["AnB", "AnB+", "BnB", "BnB+", "random, frozen"], ["from scratch", "fine-tuned, two rates", "linear probe"],
+    ["fine-tuned from the source", "LP-FT", "L2-SP", "from scratch"],
+    ["linear head, source features", "linear head, pixels"], [names[0] for names in looks.FAMILIES.values()],
+])  # fmt: skip
+def test_lines_of_one_figure_are_told_apart_without_colour(names):
+    for part in ("marker", "dash"):
+        assert len({getattr(looks.look(name), part) for name in names}) == len(names)
 
 
 def test_every_colour_has_contrast_on_white():
@@ -125,4 +132,5 @@ def test_the_interactive_pages_get_the_same_looks():
     told = json.loads(json.dumps(looks.as_json()))
     assert set(told) == {*looks.ARMS, *looks.ALIASES}
     for name, parts in told.items():
-        assert (parts["colour"], parts["marker"], tuple(parts["dash"])) == expected(name)
+        dash = tuple(float(length) / 2 for length in parts["dash"].split())
+        assert (parts["colour"], parts["marker"], dash) == expected(name)

@@ -370,19 +370,6 @@ def test_classes_with_one_initial_are_told_apart_by_numbers():
     assert digits.axes[0].lines[1].get_marker().vertices.tobytes() == plots._mark("_").vertices.tobytes()
 
 
-def test_mean_interval_is_students():
-    mean, half = plots.mean_interval([1.0, 2.0, 3.0])
-    assert mean == pytest.approx(2)
-    assert half == pytest.approx(4.302653 / 3**0.5)  # t(2, 0.975) from a printed table, standard deviation 1
-    assert plots.mean_interval([0.5]) == pytest.approx((0.5, np.nan), nan_ok=True)  # nothing is known of the spread
-
-
-@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
-def test_mean_interval_refuses(values):
-    with pytest.raises(ValueError, match="finite numbers"):
-        plots.mean_interval(values)
-
-
 # About the records
 
 

@@ -6,6 +6,7 @@ Taught in: chapters 1 (Background), 3.1 (Feature extraction) and 4 (Worked examp
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from tl_base.figures import WIDTH, BookFigure, as_pictures, broken, columns_on, finite, sheet, show, styled
@@ -95,19 +96,23 @@ def picture_rows(
     figure, axes = sheet(0.14 + above + cell * len(rows), len(rows), columns)
     for line, (name, row) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(broken(name, max(10, columns_on(cell, 9))), fontsize=9)
-        maps = [finite(each, f"numbers of {name!r}", "(H, W)", 2) for each in row if np.ndim(each) == 2]
+        maps = [finite(picture, f"numbers of {name!r}", "(H, W)", 2) for picture in row if np.ndim(picture) == 2]
         for axis, picture in zip(line, row, strict=True):
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
-            if np.ndim(picture) != 2:
+            if np.ndim(picture) == 2:
+                _show_map(axis, np.asarray(picture), maps if together else [np.asarray(picture)])
+            else:
                 show(axis, *as_pictures([picture]))
-                continue
-            scaled = maps if together else [np.asarray(picture)]
-            scale = {"vmin": min(0, *(each.min() for each in scaled)), "vmax": max(each.max() for each in scaled)}
-            axis.imshow(picture, cmap="magma", interpolation="nearest", **scale)
     for axis, title in zip(axes[0], titles, strict=False):
         axis.set_title(title, fontsize=9)
     return figure
+
+
+def _show_map(axis: Axes, numbers: np.ndarray, scaled: list[np.ndarray]) -> None:
+    """Show numbers from black to yellow, on a scale for all maps in `scaled`."""
+    low, high = min(0, *(each.min() for each in scaled)), max(each.max() for each in scaled)
+    axis.imshow(numbers, cmap="magma", interpolation="nearest", vmin=low, vmax=high)
 
 
 def strongest(activations: ArrayLike, channels: int = 8) -> dict[int, np.ndarray]:

@@ -53,12 +53,7 @@ def difference_map(table: pd.DataFrame, xlabel: str, ylabel: str = "", unit: str
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)  # beside a bracket a tick reads as a minus
     figure.colorbar(picture, ax=axis, label=unit, fraction=0.05, pad=0.02)
-    digits = max(1, 1 - int(np.floor(np.log10(most))))  # two of them of the largest difference, however small
-    texts = {}
-    for (row, column), interval in np.ndenumerate(table.to_numpy()):
-        if isinstance(interval, Interval):
-            text = f"{interval.mean:+.{digits}f}"
-            texts[row, column] = text if interval.low > 0 or interval.high < 0 else f"({text})"
+    texts = _written(table, most)
     size = figures.size_in_cells(figures.cell(figure, axis, len(table.columns)), 9, texts.values())
     if size is None:
         axis.set_xlabel(f"{xlabel} (no room for the numbers)")
@@ -67,6 +62,16 @@ def difference_map(table: pd.DataFrame, xlabel: str, ylabel: str = "", unit: str
         ink = figures.ink_on(picture.to_rgba(means[row, column]))
         axis.text(column, row, text, ha="center", va="center", fontsize=size, color=ink)
     return figure
+
+
+def _written(table: pd.DataFrame, most: float) -> dict[tuple[int, ...], str]:
+    """Write the means of a table, with two digits of the largest, in brackets where the interval includes zero."""
+    digits, texts = max(1, 1 - int(np.floor(np.log10(most)))), {}
+    for place, interval in np.ndenumerate(table.to_numpy()):
+        if isinstance(interval, Interval):
+            text = f"{interval.mean:+.{digits}f}"
+            texts[place] = text if interval.low > 0 or interval.high < 0 else f"({text})"
+    return texts
 
 
 def _means(table: pd.DataFrame) -> np.ndarray:
@@ -113,16 +118,13 @@ def score_against_accuracy(
     -----
     Taught in: chapter 3.1 (Feature extraction) and chapter 4.1 (Results).
     """
-    looks = looks_of(points)
     for series, places in points.items():
-        for name, place in figures.not_empty(places, f"point of {series!r}").items():
-            if not np.isfinite(place).all():
-                raise ValueError(f"Expected finite numbers of {name!r} in {series!r}, found {place}. Leave it out.")
+        _check(series, places)
     figure, ((axis,),) = sheet(3.8)
     drawn, levels = {}, list[float]()
     reached = [accuracy for series in points.values() for _, accuracy in series.values()]
     height = np.ptp(reached) or 0.1
-    for side, (series, look) in enumerate(looks.items()):
+    for side, (series, look) in enumerate(looks_of(points).items()):
         scores, accuracies = np.transpose(list(points[series].values()))
         (drawn[series],) = axis.plot(scores, accuracies, look.marker, color=look.colour, label=series)
         if named:
@@ -135,6 +137,12 @@ def score_against_accuracy(
         figures.grow(figure, 2.7 * ((high - low) / height - 1.16))
     figures.legend(figure, drawn, 2, axis)
     return figure
+
+
+def _check(series: str, places: Mapping[str, tuple[float, float]]) -> None:
+    for name, place in figures.not_empty(places, f"point of {series!r}").items():
+        if not np.isfinite(place).all():
+            raise ValueError(f"Expected finite numbers of {name!r} in {series!r}, found {place}. Leave it out.")
 
 
 def _name_points(

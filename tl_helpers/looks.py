@@ -7,7 +7,7 @@ figure or an arm).
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,14 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     # Copied and trained on.
     "#C85200": (
         *("fine-tuned from the source", "LP-FT", "fine-tuned, two rates", "plain fine-tuning"),
-        *("fine-tuned on 500 labels", "A2B, 1 frozen", "A3B, 1 frozen", "A3B, 2 frozen"),
         *(f"A{n}B+" for n in _SWEPT),
+        *("fine-tuned on 500 labels", "A2B, 1 frozen", "A3B, 1 frozen", "A3B, 2 frozen"),
     ),
     # Random features: what the architecture gives.
     "#00694C": (
-        *("linear head, random features", "random, frozen"),
+        "linear head, random features",
         *(f"linear head on {layer}, random features" for layer in _CUT),
+        "random, frozen",
         *(f"random{n}B" for n in _SWEPT[1:]),
     ),
     "#000000": ("from scratch",),
@@ -76,9 +77,9 @@ SHORT = {
 ALIASES = RECORDED | SHORT
 _MARKERS = "os^DvPX<>*phd"
 _DASHES = ((), (5, 1.5), (3, 1, 1, 1), (1.5, 1), (7, 1.5, 1, 1.5), (4, 1, 1, 1, 1, 1), (1, 2))
-# Seven steps apart, so that the first two of every family have markers of their own in a figure of all families.
+# In such steps that the arms of one figure differ in marker and in dash too.
 ARMS = {
-    name: Look(colour, _MARKERS[(row + 7 * column) % 13], _DASHES[(row + column) % 7])
+    name: Look(colour, _MARKERS[(row + 7 * column) % 13], _DASHES[(row + 5 * column) % 7])
     for row, (colour, names) in enumerate(FAMILIES.items())
     for column, name in enumerate(names)
 }
@@ -140,17 +141,20 @@ def looks_of(names: Iterable[str], repeat: bool = False) -> dict[str, Look]:
     return {name: taken[name] if name in taken else next(free) for name in names}
 
 
-def as_json() -> dict[str, dict[str, object]]:
-    """Return all looks for the interactive pages: name of an arm to its colour, marker and dash.
+def as_json() -> dict[str, dict[str, str]]:
+    """Return all looks for the interactive pages: name of an arm, `ALIASES` too, to its colour, marker and dash.
 
     Returns
     -------
-    dict of str to dict
-        JSON-able; `ALIASES` are names too. ``dash`` is a list of lengths in widths of the line, empty if solid.
+    dict of str to dict of str to str
+        ``dash`` is SVG's: lengths in pixels for a line two pixels wide, empty if solid.
 
     Notes
     -----
     Taught in: no chapter (what the explorer and the drawing page draw with).
     """
-    known = {name: asdict(arm) for name, arm in (ARMS | {name: look(name) for name in ALIASES}).items()}
-    return {name: {**parts, "dash": list(parts["dash"])} for name, parts in known.items()}
+    known = ARMS | {name: look(name) for name in ALIASES}
+    return {
+        name: {"colour": arm.colour, "marker": arm.marker, "dash": " ".join(f"{2 * length:g}" for length in arm.dash)}
+        for name, arm in known.items()
+    }

@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from matplotlib import font_manager
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from numpy.typing import ArrayLike
@@ -21,9 +21,10 @@ from tl_base.grids import image_grid as image_grid
 from tl_base.grids import picture_rows as picture_rows
 from tl_base.grids import strongest as strongest
 from tl_helpers.looks import INKS, Look, looks_of
-from tl_helpers.measures import paired_interval
+from tl_helpers.measures import mean_interval
 
 Seeds = Sequence[float]  # one value a seed
+Ends = dict[str, tuple[float, dict[str, Any]]]  # of lines: name to the last value, and how the line looks
 
 
 class Course(Protocol):
@@ -32,9 +33,6 @@ class Course(Protocol):
     steps: Sequence[int]
     loss: Sequence[float]
     validation_accuracy: Sequence[float]
-
-
-# Curves
 
 
 def _estimates(arm: Mapping[Any, Seeds], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -69,9 +67,12 @@ def _curve(axis: Axes, arm: Mapping[float, Seeds], name: str, look: Look, shown:
     return float(means[-1])
 
 
-def _axis_of(arms: Mapping[str, Mapping[Any, Seeds]], order: Sequence[Hashable] | None) -> list[Any]:
+def _axis_of(arms: Mapping[str, Mapping[Any, Seeds]], order: Sequence[Hashable] | None, scale: str) -> list[Any]:
     """Return the places of an axis: as ordered, else numbers in ascending order and words as they come."""
     seen = list(dict.fromkeys(place for arm in arms.values() for place in arm))
+    for place in seen if scale == "log" else ():
+        if isinstance(place, str) or not place > 0:
+            raise ValueError(f"A logarithmic axis has no place for {place}. Leave it out, or set scale='even'.")
     if order is None:
         return seen if any(isinstance(place, str) for place in seen) else sorted(seen)
     for name, arm in arms.items():
@@ -85,14 +86,11 @@ def curves(
     arms: Mapping[str, Mapping[Any, Seeds]],
     xlabel: str = "labels per class",
     ylabel: str = "test accuracy",
-    *,
     scale: Literal["log", "even"] = "log",
     order: Sequence[Hashable] | None = None,
     chance: float | None = None,
 ) -> BookFigure:
-    """Draw a measured value against what was varied: mean, 95 % interval and every seed, one line an arm.
-
-    A line's name stands where it ends, or all names above where they have no room there.
+    """Draw a value against what was varied, one line an arm: mean, 95 % interval and every seed.
 
     Parameters
     ----------
@@ -102,7 +100,7 @@ def curves(
     scale : {"log", "even"}
         A logarithmic axis, with intervals as bands; or places side by side, such as layers, with intervals as bars.
     order : sequence, optional
-        The places from left to right; by default numbers in ascending order, and words as they come.
+        The places from left to right; by default numbers ascend, and words stand as they come.
     chance : float, optional
         Value of guessing, drawn as a line.
 
@@ -113,26 +111,18 @@ def curves(
     Raises
     ------
     ValueError
-        If an arm has no values, or some that are not finite, or a place that the order lacks or that has no place on a
-        logarithmic axis; if there are more arms than inks.
+        If an arm has no values, some that are not finite, or a place that the axis lacks; if there are too many arms.
 
     Notes
     -----
     Student's t over the seeds; a single seed has no interval. Taught in: chapter 1 (Background).
     """
-    looks, places = looks_of(arms), _axis_of(arms, order)
-    wrong = next((place for place in places if scale == "log" and not place > 0), None)
-    if wrong is not None:
-        raise ValueError(f"A logarithmic axis has no place for {wrong}. Leave it out, or set scale='even'.")
+    places = _axis_of(arms, order, scale)
     figure, ((axis,),) = sheet(3.6)
-    ends: dict[str, tuple[float, dict[str, Any]]] = {}
-    for shift, (name, look) in zip(_beside(len(arms)), looks.items(), strict=True):
-        at = {place: place if scale == "log" else places.index(place) + shift for place in places}
-        arm = {at[place]: arms[name][place] for place in places if place in arms[name]}
-        ends[name] = _curve(axis, arm, name, look, "band" if scale == "log" else "bars"), _line(look)
+    ends = _lines(axis, arms, places, scale)
     if chance is not None:
         guessing = {"color": "#666666", "linewidth": 1, "linestyle": ":"}
-        axis.axhline(chance, **guessing, label="guessing")
+        axis.axhline(chance, **guessing)
         ends.setdefault("guessing", (chance, guessing))
     axis.set(xscale="log" if scale == "log" else "linear", xlabel=xlabel, ylabel=ylabel)
     if scale == "log":
@@ -140,14 +130,19 @@ def curves(
     else:
         figures.grow(figure, figures.name_ticks(axis, places, 72 * 4.2 / len(places)))
     if not figures.name_ends(figure, axis, ends):
-        handles: Iterable[Artist] = axis.get_legend_handles_labels()[0]
-        figures.legend(figure, dict(zip([*looks, "guessing"], handles, strict=False)))
+        figures.legend(figure, {name: Line2D([], [], **look) for name, (_, look) in ends.items()})
     return figure
 
 
-def _beside(count: int) -> np.ndarray:
-    """Return how far so many arms stand beside their place, so that intervals do not overlap."""
-    return np.linspace(-0.09, 0.09, count) if count > 1 else np.zeros(1)
+def _lines(axis: Axes, arms: Mapping[str, Mapping[Any, Seeds]], places: list[Any], scale: str) -> Ends:
+    """Draw all arms, beside each other where places are few, so that intervals do not overlap."""
+    ends: Ends = {}
+    shifts = np.linspace(-0.09, 0.09, len(arms)) if len(arms) > 1 else [0.0]
+    for shift, (name, look) in zip(shifts, looks_of(arms).items(), strict=True):
+        at = {place: place if scale == "log" else places.index(place) + shift for place in places}
+        arm = {at[place]: arms[name][place] for place in places if place in arms[name]}
+        ends[name] = _curve(axis, arm, name, look, "band" if scale == "log" else "bars"), _line(look)
+    return ends
 
 
 @styled
@@ -165,9 +160,8 @@ def panels(
     ----------
     quantities : mapping of str to mapping of float to sequence of float
         Panel's title to number to one value a seed. Numbers are evenly spaced, in ascending order.
-    xlabel : str
-    ylabel : str
-        Of all panels, which then share a scale; without it each has its own.
+    xlabel, ylabel : str
+        With a `ylabel` all panels share it and their scale.
     baseline : (str, float), optional
         Name and mean of an arm to compare with, drawn as a line in every panel.
     spread : bool
@@ -187,8 +181,7 @@ def panels(
     Student's t over the seeds; a single seed has no interval. Taught in: chapter 3.3 (Knowledge transfer).
     """
     looks, columns = looks_of(quantities), min(len(quantities), 3)
-    rows = -(-len(quantities) // columns)
-    figure, axes = sheet(2.9 * rows, rows, columns, sharey=bool(ylabel))
+    figure, axes = sheet(2.9 * (rows := -(-len(quantities) // columns)), rows, columns, sharey=bool(ylabel))
     for axis in axes.flat[len(quantities) :]:
         axis.set_axis_off()
     for axis, (name, values) in zip(axes.flat, quantities.items(), strict=False):
@@ -198,9 +191,8 @@ def panels(
             line = axis.axhline(baseline[1], color="#444444", linewidth=1.2, linestyle=(0, (4, 3)), label=baseline[0])
         _curve(axis, arm, name, looks[name], "bars" if spread else "none")
         figures.name_ticks(axis, [f"{number:g}" for number in numbers], 72 * 5.4 / columns / len(numbers))
-        axis.set(xlabel=xlabel, title=broken(name, columns_on(5.8 / columns)))
-    for axis in axes[:, 0]:
-        axis.set_ylabel(ylabel)
+        first = axis.get_subplotspec().is_first_col()
+        axis.set(xlabel=xlabel, ylabel=ylabel if first else "", title=broken(name, columns_on(5.8 / columns)))
     if baseline is not None:
         figures.legend(figure, {baseline[0]: line}, 1, axes.flat[0])
     return figure
@@ -242,9 +234,6 @@ def learning_curves(histories: Mapping[str, Course]) -> BookFigure:
         bottom.set_yticks([])
     figures.legend(figure, drawn, 3)
     return figure
-
-
-# Comparisons
 
 
 @styled
@@ -504,36 +493,3 @@ def _mark(letter: str) -> Path:
     outline = TextPath((0, 0), letter, prop=font_manager.FontProperties(family=families))
     low, high = outline.vertices.min(0), outline.vertices.max(0)
     return Path(outline.vertices - (low + high) / 2, outline.codes)
-
-
-def mean_interval(values: Seeds, confidence: float = 0.95) -> tuple[float, float]:
-    """Estimate a mean and the half-width of its confidence interval (Student's t over independent values).
-
-    Parameters
-    ----------
-    values : sequence of float, shape (S,)
-        One value a seed.
-    confidence : float
-
-    Returns
-    -------
-    mean, half_width : float
-        ``half_width`` is NaN for a single value: nothing is known of its spread.
-
-    Raises
-    ------
-    ValueError
-        If there is no value, or one that is not finite.
-
-    Notes
-    -----
-    Taught in: chapter 1 (Background).
-    """
-    numbers = np.asarray(values, float)
-    if numbers.ndim != 1 or numbers.size == 0 or not np.isfinite(numbers).all():
-        found = np.array2string(numbers, threshold=12, separator=", ")
-        raise ValueError(f"Expected a list of finite numbers, one a seed; found {found}. Leave out seeds that failed.")
-    if numbers.size == 1:
-        return float(numbers[0]), np.nan
-    interval = paired_interval(numbers, np.zeros_like(numbers), confidence)
-    return interval.mean, interval.high - interval.mean
