@@ -124,7 +124,7 @@ def test_answers_are_right_as_often_as_the_accuracy_says(shown):
 def test_the_code_names_the_run(table, method):
     setting = next(s for s in choices.OFFER if s.method == method and "R" not in s.states)
     run = Run.of(choices.rows_for(table, "far", setting, 5).iloc[0])
-    text = choices.code(run)
+    text = run.code()
     compile(text, "code", "exec")
     assert f"learning_rate={run.learning_rate:g}, steps=200, batch_size=32, seed=0" in text
     assert "per_class=5" in text
