@@ -59,12 +59,12 @@ WRITERS = {
 
 
 def names_in(path):
-    return sorted(each.name for each in path.iterdir())
+    return sorted(file.name for file in path.iterdir())
 
 
 def kind_of(path):
-    told = os.lstat(path)
-    return stat.S_IFMT(told.st_mode), told.st_ino, told.st_rdev
+    status = os.lstat(path)
+    return stat.S_IFMT(status.st_mode), status.st_ino, status.st_rdev
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
@@ -159,8 +159,7 @@ def test_the_command_says_that_a_device_is_no_file(capsys):
 
 def test_the_tools_write_through_the_same_door(root):
     """No tool and no module replaces a file on its own: what `files` refuses is refused everywhere."""
-    own = [
-        path for name in ("tools", "tl_base", "tl_helpers", "tl_experiments") for path in (root / name).rglob("*.py")
-    ]
+    folders = (root / "tools", *root.glob("tl_*"))
+    own = [path for folder in folders for path in folder.rglob("*.py")]
     replacing = [path.name for path in own if re.search(r"\.(part|draft)\b", path.read_text(encoding="utf-8"))]
     assert replacing == ["files.py"]

@@ -113,16 +113,16 @@ def converted(images: Images, size: Size, look: bool = False) -> Fitted:
         array = _array(images)
         parts = [fit(_plain([array.reshape(*array.shape[:3], -1)])[0])]
     else:
-        found, waiting = _read(items, fit)
+        fitted, waiting = _read(items, fit)
         for row, plain in zip(waiting, _plain(list(waiting.values())), strict=True):
-            found[row] = fit(plain)
-        parts = [found[row] for row in range(len(found))]
+            fitted[row] = fit(plain)
+        parts = [fitted[row] for row in range(len(fitted))]
     if not parts:
         raise wrong("images", "none", "Pass at least one image.")
     channels = max(part.shape[3] for part, _ in parts)
-    fitted = [np.broadcast_to(part, (*part.shape[:3], channels)) for part, _ in parts]
-    whole = fitted[0] if len(fitted) == 1 else np.concatenate(fitted)
-    return np.broadcast_to(whole, (len(whole), height, width, 3)), [each for _, looks in parts for each in looks]
+    alike = [np.broadcast_to(part, (*part.shape[:3], channels)) for part, _ in parts]
+    whole = alike[0] if len(alike) == 1 else np.concatenate(alike)
+    return np.broadcast_to(whole, (len(whole), height, width, 3)), [look for _, looks in parts for look in looks]
 
 
 def _looks(plain: Pixels) -> Looks:
@@ -146,24 +146,24 @@ def question(looks: Looks, name: str) -> None:
     all use a tenth of the range. Taught in: chapter 4 (Worked example).
     """
     low, high, prints = (np.array(values) for values in zip(*looks, strict=True))
-    count, found = len(looks), []
+    count, oddities = len(looks), []
     print_of_most, same = Counter(prints.tolist()).most_common(1)[0]
     dark, plain = high <= TENTH, high - low <= TENTH
     row = int(np.argmax(prints == print_of_most))
     if 4 * same >= count:
-        found.append(f"{same:,} of them are one and the same image (the first is number {row})")
+        oddities.append(f"{same:,} of them are one and the same image (the first is number {row})")
     if 4 * dark.sum() >= count:
-        found.append(f"{dark.sum():,} are nearly black (no value above {TENTH} of 255)")
+        oddities.append(f"{dark.sum():,} are nearly black (no value above {TENTH} of 255)")
     elif high.max() - low.min() <= TENTH:
-        found.append(f"all their values lie between {low.min()} and {high.max()} of 255")
+        oddities.append(f"all their values lie between {low.min()} and {high.max()} of 255")
     elif 4 * plain.sum() >= count:
-        found.append(f"{plain.sum():,} are nearly of one shade (their values differ by {TENTH} of 255 at most)")
-    if not found:
+        oddities.append(f"{plain.sum():,} are nearly of one shade (their values differ by {TENTH} of 255 at most)")
+    if not oddities:
         return
     if 4 * same < count:
         row = int(np.argmax(dark if dark.any() else plain))
     warnings.warn(
-        f"{name!r} has {count:,} images: {', and '.join(found)}. Look at one before you train, with "
+        f"{name!r} has {count:,} images: {', and '.join(oddities)}. Look at one before you train, with "
         f"matplotlib.pyplot.imshow(dataset.images[{row}]). If it should look otherwise, the values are on another "
         "scale than expected (pass floats from 0 to 1), or it is white on transparent (composite it on black).",
         DataWarning,
@@ -191,12 +191,12 @@ def sides(size: Size) -> tuple[int, int]:
     -----
     Taught in: chapter 4 (Worked example).
     """
-    found = size if isinstance(size, (tuple, list)) else (size, size)
-    whole = all(isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in found)
-    if not whole or len(found) != 2 or not all(1 <= side <= LARGEST_SIDE for side in found):
+    pair = size if isinstance(size, (tuple, list)) else (size, size)
+    whole = all(isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in pair)
+    if not whole or len(pair) != 2 or not all(1 <= side <= LARGEST_SIDE for side in pair):
         expected = f"size as a whole number of pixels from 1 to {LARGEST_SIDE:,}, or (height, width)"
         raise wrong(expected, repr(size), "Pass what the network takes, for instance size=96.")
-    return int(found[0]), int(found[1])
+    return int(pair[0]), int(pair[1])
 
 
 # From whatever was given to arrays

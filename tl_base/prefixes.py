@@ -1,11 +1,82 @@
-"""The first part of a network: whether a copy does what its origin does, and how far all steps of training share it."""
+"""The first part of a network: copied, compared with its origin, extended, and run once for all steps of training."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from tl_base import graph
+from tl_base import clones, graph, running
 from tl_base.backend import keras
+
+
+def trunk(network: keras.Model, layer: str | None, seed: int, image_shape: tuple[int, ...] | None) -> keras.Model:
+    """Build a network anew up to a cut, with fresh weights.
+
+    Parameters
+    ----------
+    network, layer, seed, image_shape
+        As of `clones.clone`.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ModelError
+        As of `clones.clone`, or if the network works in half precision or the number of its features is open.
+    """
+    graph.check_precision(network)
+    built = clones.clone(network, seed, layer, image_shape)
+    shape = tuple(built.output.shape)
+    if len(shape) < 2 or None in shape[1:]:
+        raise graph.ModelError(
+            f"After {last(built)!r} the network {network.name!r} gives features of shape {shape}; expected a fixed "
+            "number for each image. Give image_shape, or cut after a layer that pools them."
+        )
+    return built
+
+
+def last(network: keras.Model) -> str:
+    """Name the operation that a network ends in."""
+    return graph.nodes_of(network)[-1].operation.name
+
+
+def copy_layers(source: keras.Model, layers: Iterable[keras.Layer]) -> None:
+    """Copy the state of those layers of a source that have the names of some others.
+
+    Parameters
+    ----------
+    source : keras.Model
+    layers : iterable of keras.Layer
+        Changed in place.
+    """
+    origins = graph.operations_of(source)
+    for layer in layers:
+        clones.copy_state(origins[layer.name], layer)
+
+
+def extended(network: keras.Model, layers: Iterable[keras.Layer], seed: int, name: str) -> keras.Model:
+    """Put layers behind a network.
+
+    Parameters
+    ----------
+    network : keras.Model
+    layers : iterable of keras.Layer
+        Built anew: where a name is taken, ``new_`` stands before it.
+    seed : int
+        Decides their initial weights.
+    name : str
+        Of the whole.
+
+    Returns
+    -------
+    keras.Model
+        It shares the layers of `network`.
+    """
+    taken, x = {operation.name for operation in network.operations}, network.output
+    for layer in layers:
+        x = clones.fresh_layer(layer, graph.free(layer.name, "new_", taken), seed)(x)
+    return keras.Model(network.input, x, name=name)
 
 
 def check_copy(
@@ -29,7 +100,8 @@ def check_copy(
     kind
         If a layer puts out other values, or some that are not finite.
     """
-    expected, copied, other = graph.values(source, images), graph.values(copy, images), graph.following(copy, others)
+    expected, copied = running.values(source, images), running.values(copy, images)
+    other = graph.following(copy, others)
     for name in [name for name in copied if name not in other]:
         for theirs, ours in zip(expected[name], copied[name], strict=False):
             size = float(np.abs(theirs).max(initial=0))
@@ -68,12 +140,12 @@ def still(network: keras.Model, layers: Sequence[keras.Layer], kept: int) -> set
     frozen = {layer.name for layer in layers if not layer.trainable}
     normal = keras.layers.BatchNormalization
     steady = {layer.name for layer in layers[:kept] if any(isinstance(p, normal) for p in layer._flatten_layers())}
-    return frozen | graph.silent_noise(network, frozen) | steady
+    return frozen | running.silent_noise(network, frozen) | steady
 
 
 def split(
     network: keras.Model, layers: Sequence[keras.Layer], still: Collection[str], changing: Collection[str] = ()
-) -> tuple[keras.Model | None, keras.Model]:
+) -> "tuple[keras.Model | None, keras.Model]":
     """Cut a network before the first layer that changes, or puts out something else, in a step of training.
 
     Parameters
@@ -91,5 +163,5 @@ def split(
         As of `graph.split_before`.
     """
     trained = {layer.name for layer in layers if layer.trainable}
-    varying = {operation.name for operation in network.operations if graph.varies(operation)}
+    varying = {operation.name for operation in network.operations if running.varies(operation)}
     return graph.split_before(network, trained | varying.difference(still) | set(changing))

@@ -4,6 +4,10 @@
 only doing a run does. Taught in: chapter 4 (Worked example).
 """
 
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
 from tl_experiments import choices, evidence
 from tl_experiments.cost import estimate
 from tl_experiments.grid import Grid, Run, expand
@@ -33,7 +37,7 @@ __all__ = [
 ]
 
 
-def known():
+def known() -> dict[str, Callable[[pd.DataFrame], Sequence[Grid]]]:
     """Name the grids that the command line knows: each takes the records so far and returns grids.
 
     Returns

@@ -16,7 +16,7 @@ from tl_base.modules import bundle
 from tl_base.pages import Page
 from tl_base.pictures import SIDE
 from tl_helpers import data
-from tl_helpers.widgets import FRONT, looks
+from tl_helpers.widgets import FRONT, page_looks
 
 Strokes = list[npt.NDArray[np.float64]]  # each a line through points, (N, 2)
 # What the page computes of `models.source_cnn`: its convolutions, some with the largest of each two by two behind them.
@@ -197,7 +197,7 @@ class Draw(Page, program=FRONT / "drawing.js"):
                 f"{start.images.shape[1]}×{start.images.shape[2]}. Make them with size={SIDE}."
             )
         source = {"network": NETWORK, "weights": packed(weights())}
-        arms = {"arms": list(ARMS), "looks": looks(*(arm["name"] for arm in ARMS))}
+        arms = {"arms": list(ARMS), "looks": page_looks(arm["name"] for arm in ARMS)}
         super().__init__(content=source | arms | {"examples": _offered(start)})
 
     def __repr__(self) -> str:

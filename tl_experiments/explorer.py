@@ -6,7 +6,7 @@ Taught in: chapter 4.2 (The explorer).
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
@@ -14,8 +14,10 @@ from tl_base.pages import Page, WidgetError, plain
 from tl_experiments import choices, evidence
 from tl_experiments.grid import Run
 from tl_helpers import records
-from tl_helpers.training import History
-from tl_helpers.widgets import FRONT, looks
+from tl_helpers.widgets import FRONT, page_looks
+
+if TYPE_CHECKING:
+    from tl_helpers.training import History  # loads TensorFlow, as workbench does
 
 IDLE = {"status": "idle", "message": "Train runs this choice in the kernel, as the records were made.", "steps": []}
 DRAWN = ("this", "A", "from scratch", "random, frozen", "live")  # what its figures show
@@ -69,7 +71,7 @@ class Explorer(Page, program=FRONT / "explorer.js"):
     ) -> None:
         choice = _choice({"pair": pair, "labels": labels, "method": method, "states": states})
         shown = choices.payload() if shown is None else shown
-        super().__init__(payload=shown | {"looks": looks(*DRAWN)}, choice=choice, live=IDLE | {"choice": None})
+        super().__init__(payload=shown | {"looks": page_looks(DRAWN)}, choice=choice, live=IDLE | {"choice": None})
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.on_msg(self._heard)
@@ -126,7 +128,7 @@ class Explorer(Page, program=FRONT / "explorer.js"):
         try:
             run = run_of(choice, seed, rate)
             self.live = self.live | {"seed": run.seed, "rate": run.learning_rate, "code": run.code()}
-            from tl_experiments import workbench  # loads TensorFlow
+            from tl_experiments import workbench
 
             row = workbench.live(run, lambda history: self._show(run, history))
         except Exception as error:
@@ -141,7 +143,7 @@ class Explorer(Page, program=FRONT / "explorer.js"):
             said = f"{_which(run)}: {right}, {row['seconds']:.1f} s."
             self.live = self.live | {"status": "done", "test": row["test_accuracy"], "message": said}
 
-    def _show(self, run: Run, history: History) -> bool:
+    def _show(self, run: Run, history: "History") -> bool:
         """Show a point of the live curve; tell whether to end."""
         points = {"steps": list(history.steps), "accuracy": list(history.validation_accuracy), "total": run.steps}
         reached = f"step {history.steps[-1]} of {run.steps}, validation accuracy {history.validation_accuracy[-1]:.2f}"

@@ -1,8 +1,7 @@
-"""The file of records: one line a run, added in one write, checked when it is read.
+"""Writing the file of records: rows are added at its end, each batch of them in one write.
 
-The first line names the schema version, the second the columns. The last column of each row is the CRC-32 of what
-stands before it: a row that was cut off or altered is noticed. Only the end of the file is ever written, so that an
-interruption can at worst leave a line without its end, which the next `open_log` drops.
+Nothing else of the file is ever written, so that an interruption can at worst leave a line without its end, which the
+next `open_log` drops. How the file looks, and reading it, is `tl_helpers.records`.
 Taught in: chapter 4 (Worked example).
 """
 
@@ -11,18 +10,19 @@ import csv
 import io
 import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import filelock
+import pandas as pd
 
 from tl_base import files
-from tl_helpers.records import COLUMNS, HEADER, RecordsError, checksum, load, place, sound_lines
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runners on one file are not noticed there
-    fcntl = None
+from tl_helpers import records
+from tl_helpers.records import COLUMNS, HEADER, RecordsError
 
 
 @contextlib.contextmanager
-def open_log(path, retry_failed=False):
+def open_log(path: str | os.PathLike[str], retry_failed: bool = False) -> Iterator["Log"]:
     """Open a file of records to add rows: a new one is begun, an interrupted one mended, a damaged one refused.
 
     Parameters
@@ -41,13 +41,13 @@ def open_log(path, retry_failed=False):
         If the file is damaged, of another version, cannot be written, is no regular file, or is in a folder that is
         not there; or if another runner writes to it.
     """
-    path = place(path)
+    path = records.place(path)
     with _alone(path):
         _mend(path)
-        table = load(path)
+        table = records.load(path)
         if retry_failed and (table.error != "").any():
-            kept = [line for line, error in zip(sound_lines(path), table.error, strict=True) if not error]
-            _replace(path, HEADER + "".join(f"{line}\n" for line in kept))
+            lines = zip(records.sound_lines(path), table.error, strict=True)
+            _replace(path, HEADER + "".join(f"{line}\n" for line, error in lines if not error))
             table = table[table.error == ""]
         yield Log(path, table)
 
@@ -65,16 +65,16 @@ class Log:
         Of their runs.
     """
 
-    def __init__(self, path, table):
+    def __init__(self, path: Path, table: pd.DataFrame) -> None:
         self.path, self.table, self.keys = path, table, frozenset(table.key)
 
-    def append(self, rows):
+    def append(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Add rows: all of them are in the file and on the disk when this returns, or none.
 
         Parameters
         ----------
         rows : sequence of mapping
-            With the keys of `COLUMNS`.
+            With the keys of `records.COLUMNS`.
 
         Raises
         ------
@@ -100,40 +100,29 @@ class Log:
             ) from error
 
 
-def line_of(row):
-    """Write one record as a line of the file, with its checksum and its end.
-
-    Parameters
-    ----------
-    row : mapping
-
-    Returns
-    -------
-    str
-    """
+def line_of(row: Mapping[str, object]) -> str:
+    """Write one record as a line of the file, with its checksum and its end."""
     values = ["" if row[name] is None else " ".join(str(row[name]).split()) for name in COLUMNS]
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(values)
-    return f"{text.getvalue()},{checksum(text.getvalue())}\n"
+    return f"{text.getvalue()},{records.checksum(text.getvalue())}\n"
 
 
 @contextlib.contextmanager
-def _alone(path):
+def _alone(path: Path) -> Iterator[None]:
     """Keep other runners away from a file. The lock is the operating system's: it ends with its process, however."""
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
     try:
-        lock = path.with_name(f".{path.name}.lock").open("w")
+        held = lock.acquire()
+    except filelock.Timeout:
+        raise RecordsError(f"Another runner writes to {path}. Let it finish, or give another file.") from None
     except OSError as error:
         raise RecordsError(f"{path} cannot be written ({error}). Give a file in a folder of yours.") from error
-    with lock:
-        try:
-            if fcntl:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecordsError(f"Another runner writes to {path}. Let it finish, or give another file.") from None
+    with held:
         yield
 
 
-def _mend(path):
+def _mend(path: Path) -> None:
     """Begin a new file, or drop a last line without its end."""
     content = path.read_bytes() if path.is_file() else b""
     if HEADER.encode().startswith(content):  # new, or interrupted before the first row
@@ -144,7 +133,7 @@ def _mend(path):
         print(f"{path}: dropped a half-written last line; its run will be done again.", file=sys.stderr)
 
 
-def _replace(path, text):
+def _replace(path: Path, text: str) -> None:
     """Write a whole file, atomically: it is the old one or the new one."""
     try:
         files.write(path, text)

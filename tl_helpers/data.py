@@ -153,7 +153,7 @@ def load(name: str, *, size: Size = SIDE, required: bool = True, complete: bool 
     download is tried again only in a new one. Taught in: chapter 4 (Worked example).
     """
     raw = sources.find(name, required, complete)
-    return None if raw is None else Dataset(to_source_format(raw.images, size), *raw[1:])
+    return None if raw is None else Dataset(**vars(raw) | {"images": to_source_format(raw.images, size)})
 
 
 def digits(size: Size = SIDE) -> Dataset:

@@ -11,13 +11,15 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from tl_base import graph
 from tl_base.backend import keras, tf
+from tl_base.steps import Tensor
 from tl_helpers import models
 from tl_helpers.data import Dataset
 from tl_helpers.rules import KnowledgeError, Rule, check_numbers, loop_rules, loops, rule_table, unlikely, wrong_rules
-from tl_helpers.training import Taps, Tensor, Term
+from tl_helpers.training import Taps, Term
 
 __all__ = ["L2SP", "Adaptation", "AttentionTransfer", "Distillation", "Knowledge", "LogicRules"]
 __all__ += ["attention_maps", "softened"]
@@ -340,9 +342,7 @@ def softened(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float32]
     Hinton, Vinyals and Dean (2015), equation 1. Taught in: chapter 3.3 (Knowledge transfer).
     """
     _check_logits(logits)
-    scaled = np.asarray(logits, "float64") / temperature
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return (powers / powers.sum(1, keepdims=True)).astype("float32")
+    return softmax(np.asarray(logits, "float64") / temperature, axis=1).astype("float32")
 
 
 def _check_logits(logits: ArrayLike) -> None:

@@ -10,13 +10,13 @@ import json
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tl_base import files
+from tl_helpers import asset
 from tl_helpers.measures import Interval, paired_interval
 
 SCHEMA_VERSION = 4
@@ -73,7 +73,7 @@ def load(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     -----
     Taught in: chapter 4 (Worked example).
     """
-    path = place(path or str(resources.files("tl_helpers") / "assets" / "records.csv"))
+    path = place(path or asset("records.csv"))
     table = pd.read_csv(
         io.StringIO("\n".join([HEADER.splitlines()[1], *sound_lines(path)])),
         dtype=dict.fromkeys(TEXT, str) | {"labels_per_class": "Int64"},

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from http.client import HTTPResponse
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -47,12 +47,17 @@ class Known:
 
     Attributes
     ----------
-    title, about : str
+    title : str
+    about : str
     class_names : tuple of str
     image_shape : tuple of int
         (height, width), or (height, width, 3).
-    cached, url, sha256 : str
-        Name of the file in Keras's cache, where it comes from, and its checksum.
+    cached : str
+        Name of the file in Keras's cache.
+    url : str
+        Where it comes from.
+    sha256 : str
+        Its checksum.
     """
 
     title: str
@@ -90,15 +95,17 @@ class DataUnavailable(DataError):  # noqa: N818 - nothing is in error: the data 
     """A data set was found nowhere (as opposed to: found, but broken)."""
 
 
-class Raw(NamedTuple):
-    """A data set as its makers publish it, in the order of the fields of `data.Dataset`.
+@dataclass(frozen=True)
+class Raw:
+    """A data set as its makers publish it; the fields are those of `data.Dataset`.
 
     Attributes
     ----------
     images : ndarray, shape (N, height, width) or (N, height, width, 3), uint8
     labels : ndarray, shape (N,), int64
     class_names : tuple of str
-    name, provenance : str
+    name : str
+    provenance : str
     held_out : ndarray, shape (N,), bool
         True for the official test rows.
     """
@@ -299,6 +306,8 @@ def _opened(url: str) -> HTTPResponse:
     thread.start()
     thread.join(ANSWER_SECONDS)
     answer = answers[-1]
+    if isinstance(answer, HTTPError):
+        answer.close()
     if isinstance(answer, Exception):
         raise answer
     return answer

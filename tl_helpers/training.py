@@ -8,7 +8,7 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict, Unpack, cast
 
@@ -19,13 +19,13 @@ from tqdm import tqdm
 from tl_base import graph
 from tl_base.backend import forget_compiled, keras, tf
 from tl_base.running import Runner, check_images, compiled, final_activation, tapped
+from tl_base.steps import Groups, Tensor, adams
+from tl_base.steps import compiled as compiled_steps
 
-Tensor = Any  # TensorFlow is not typed
 Taps = dict[str, Tensor]
 Seed = int | Sequence[int]
 Pair = tuple[np.ndarray, np.ndarray]  # inputs and labels
 Progress = bool | str | tuple[str, float] | None
-Groups = list[tuple[keras.optimizers.Optimizer, list[keras.Variable]]]
 
 
 class TrainingError(ValueError):
@@ -76,7 +76,7 @@ class Budget(TypedDict, total=False):
     seed : int or sequence of int
         By default 0. Decides the order of the examples (`batch_rows`); in a method, new weights and random layers too.
     points : int
-        Number of recorded points, by default 20.
+        Number of recorded points, by default 20. Between two of them the steps run compiled, and Ctrl-C waits.
     progress : bool or str or (str, float)
         Of a method: its progress bar appears after two seconds, with True at once, with False never. Of `fit`: the
         label of a bar, which else stays away, or label and seconds after which it appears; with any of these, the
@@ -196,14 +196,12 @@ def fit(
     *,
     validation: Pair | None = None,
     terms: Sequence[Term] = (),
-    optimizer: keras.optimizers.Optimizer | None = None,
+    optimizer: "keras.optimizers.Optimizer | None" = None,  # quoted: the reference is built without Keras
     layer_rates: Mapping[str, float] | None = None,
     still: Collection[str] = (),
     **budget: Unpack[Budget],
 ) -> History:
     """Train the trainable weights of a network with Adam on the mean cross-entropy of its logits, and on given terms.
-
-    It has more than eight parameters because its keyword arguments, each with a default, are the interface.
 
     Parameters
     ----------
@@ -222,6 +220,7 @@ def fit(
     still : collection of str
         Layers that run as in inference while they train: BatchNormalization on its stored statistics, Dropout off.
     **budget : Budget
+        All keyword arguments are the interface, hence the many parameters.
 
     Raises
     ------
@@ -232,19 +231,14 @@ def fit(
     ----------
     Kingma and Ba (2015), Adam, algorithm 1. Taught in: chapter 4 (Worked example).
     """
-    schedule = Schedule(**budget)
-    steps = schedule.steps_on(len(labels))
-    _check(model, inputs, labels, steps, schedule.learning_rate)
-    _check_terms(terms, len(labels))
-    if optimizer:
-        groups, step = [(optimizer, model.trainable_variables)], keras.optimizers.Optimizer.apply
-    else:
-        groups, step = _groups(model, schedule.learning_rate, layer_rates or {}, steps), _step
-    run = _compiled_chunk(model, groups, terms, still, step)
-    targets = [None if term.targets is None else tf.constant(term.targets) for term in terms]
-    examples = tf.constant(np.ascontiguousarray(inputs)), tf.constant(labels.astype("int32")), targets
+    schedule, rates = Schedule(**budget), layer_rates or {}
+    steps, rate = schedule.steps_on(len(labels)), schedule.learning_rate
+    _check(model, inputs, labels, steps, rate)
+    _check_parts(model, terms, len(labels), rates)
+    groups = [(optimizer, model.trainable_variables)] if optimizer else adams(model, rates, rate, steps)
+    chunk = _chunk(model, (inputs, labels), terms, still, groups, plain=optimizer is None)
     rows = batch_rows(len(labels), schedule.batch_size, steps, schedule.seed)
-    return _loop(functools.partial(run, *examples), rows, model, validation, schedule)
+    return _loop(chunk, rows, model, validation, schedule)
 
 
 def _loop(
@@ -303,7 +297,7 @@ def _check(model: keras.Model, inputs: np.ndarray, labels: np.ndarray, steps: in
         raise TrainingError("Every layer is frozen: there is nothing to train. Freeze fewer layers.")
 
 
-def _check_terms(terms: Sequence[Term], count: int) -> None:
+def _check_parts(model: keras.Model, terms: Sequence[Term], count: int, layer_rates: Mapping[str, float]) -> None:
     share = sum(term.share for term in terms)
     if share > 1 + 1e-9:
         named = ", ".join(f"{term.name} {term.share:g}" for term in terms)
@@ -316,49 +310,23 @@ def _check_terms(terms: Sequence[Term], count: int) -> None:
             raise TrainingError(
                 f"{term.name} has {len(term.targets)} rows of targets for {count} training examples; give one a row."
             )
-
-
-def _groups(model: keras.Model, learning_rate: float, layer_rates: Mapping[str, float], steps: int) -> Groups:
-    """Give each learning rate an Adam of its own."""
     names = [layer.name for layer in model.layers]
     for name, rate in layer_rates.items():
         if name not in names or not rate > 0:
             raise TrainingError(
                 f"layer_rates[{name!r}] = {rate}: expected a rate > 0 for one of the layers {', '.join(names)}."
             )
-    groups: dict[float, list[keras.Variable]] = {}
-    seen: set[int] = set()
-    for layer in model.layers:
-        fresh = [variable for variable in layer.trainable_variables if id(variable) not in seen]  # some are shared
-        seen.update(map(id, fresh))
-        groups.setdefault(layer_rates.get(layer.name, learning_rate), []).extend(fresh)
-    decay = keras.optimizers.schedules.CosineDecay
-    return [(keras.optimizers.Adam(decay(rate, steps)), variables) for rate, variables in groups.items() if variables]
 
 
-def _step(optimizer: keras.optimizers.Adam, gradients: Iterable[Tensor], variables: Iterable[keras.Variable]) -> None:
-    """Do a step of a plain Adam. `Optimizer.apply` does the same, and keeps the compiled loop in memory for good."""
-    rate = optimizer.learning_rate
-    for gradient, variable in zip(gradients, variables, strict=True):
-        if gradient is not None:  # nothing depends on the variable
-            optimizer.update_step(gradient, variable, rate)
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable))
-    optimizer.iterations.assign_add(1)
-
-
-def _compiled_chunk(
-    model: keras.Model, groups: Groups, terms: Sequence[Term], still: Collection[str], step: Callable[..., None]
-) -> Callable[..., Tensor]:
-    """Return a compiled function: inputs, labels, targets, batch rows (steps, batch) to the mean loss of the steps."""
+def _chunk(
+    model: keras.Model, examples: Pair, terms: Sequence[Term], still: Collection[str], groups: Groups, plain: bool
+) -> Callable[[Tensor], Tensor]:
+    """Return a compiled function: batches of rows, shape (steps, batch), to the mean loss of the steps."""
     network = Runner(tapped(model, {name for term in terms for name in term.taps}), still)
     dtype = model.inputs[0].dtype
     weight = 1.0 - sum(term.share for term in terms)
-    variables = [variable for _, group in groups for variable in group]
-    for optimizer, group in groups:
-        optimizer.build(group)
 
-    def loss_of(inputs: Tensor, labels: Tensor, targets: list[Tensor]) -> Tensor:
+    def loss_of(inputs: Tensor, labels: Tensor, *targets: Tensor) -> Tensor:
         logits, taps = network(tf.cast(inputs, dtype))
         loss = weight * tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         for own in network.losses:
@@ -367,17 +335,6 @@ def _compiled_chunk(
             loss += term.loss(logits, taps, rows)
         return loss
 
-    @tf.function(reduce_retracing=True)
-    def run(inputs: Tensor, labels: Tensor, targets: list[Tensor], rows: Tensor) -> Tensor:
-        total = 0.0  # the data are arguments, not captured: a compiled function would keep captured data
-        for batch in rows:
-            chosen = [None if every is None else tf.gather(every, batch) for every in targets]
-            with tf.GradientTape() as tape:
-                loss = loss_of(tf.gather(inputs, batch), tf.gather(labels, batch), chosen)
-            gradients = iter(tape.gradient(loss, variables))
-            for optimizer, group in groups:
-                step(optimizer, [next(gradients) for _ in group], group)
-            total += loss
-        return total / tf.cast(tf.shape(rows)[0], "float32")
-
-    return run
+    arrays = [np.ascontiguousarray(examples[0]), examples[1].astype("int32"), *(term.targets for term in terms)]
+    tensors = [None if array is None else tf.constant(array) for array in arrays]
+    return functools.partial(compiled_steps(loss_of, groups, plain), tensors)

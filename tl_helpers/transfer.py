@@ -12,7 +12,7 @@ from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 
-from tl_base import clones, graph, prefixes, running
+from tl_base import graph, prefixes, running
 from tl_base.backend import keras
 from tl_helpers import models, training
 from tl_helpers.data import Dataset, Split
@@ -105,10 +105,6 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
     class_names : sequence of str, optional
         What the network's outputs mean. Without it, only their number is compared: a bare network has no names.
 
-    Returns
-    -------
-    Score
-
     Raises
     ------
     TransferError, ModelError
@@ -124,7 +120,7 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
         raise TransferError(f"The network has {count} outputs, but {dataset.name!r} has {classes} classes.")
     if class_names is not None:
         _check_names(class_names, dataset, "the network learned")
-    predictions = models.outputs(model, dataset.images).argmax(1)
+    predictions = running.outputs(model, dataset.images).argmax(1)
     confusion = np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
     with np.errstate(invalid="ignore"):  # 0/0 is NaN
         per_class = np.diag(confusion) / confusion.sum(1)
@@ -192,8 +188,7 @@ def feature_extraction(
     standardise : bool
         Shift and scale the features by their mean and variance over the training images, and only those: (f − μ) /
         √(σ² + ε), where ε is the mean of all features' variances.
-    **budget
-        `training.Budget`.
+    **budget : training.Budget
 
     Raises
     ------
@@ -227,28 +222,22 @@ def parameter_transfer(
     Parameters
     ----------
     source, split, layer, head, budget
-        As for `feature_extraction`.
+        As for `feature_extraction`. All keyword arguments are the interface, hence the many parameters.
     copy : int or str, optional
         How many layers start from the source's weights, θ⁰_target = θ_source, or the name of the last one; the rest
         starts random. By default all up to `layer`.
     freeze : int or str
-        How many of the copied layers never change, or the name of the last one. They run as in inference:
-        BatchNormalization on its stored statistics, Dropout off.
+        How many of the copied layers never change, or the name of the last one. They run as in inference.
     initialisation : {"source", "random"}
         ``"random"`` puts random weights where the source's would be copied: what freezing alone does.
     head_rate : float, optional
-        A learning rate of its own for the layers that are not copied; ``learning_rate`` is then the copied layers'.
+        Learning rate of the layers that are not copied; ``learning_rate`` is then the copied layers'.
     probe_steps : int
-        So many of the ``steps`` train only the layers that are not copied, before the others join: LP-FT, linear
-        probing and then fine-tuning. Each of the two phases has its own decay of the learning rate.
+        So many of the ``steps`` train only the layers that are not copied, before the others join: linear probing,
+        then fine-tuning (LP-FT). The learning rate falls in each phase anew.
     batch_statistics : bool
-        Whether the BatchNormalization of copied layers that train uses the statistics of each batch and moves its
-        stored ones. By default it keeps the source's, as Keras's guide to transfer learning does: those of a few images
-        are noise. Layers that start random always use each batch's.
-
-    Returns
-    -------
-    Result
+        Whether the BatchNormalization of copied layers that train uses each batch's statistics, and moves its stored
+        ones, or keeps the source's: those of a few images are noise. Layers that start random always do the former.
 
     Raises
     ------
@@ -281,10 +270,6 @@ def knowledge_transfer(
         As for `parameter_transfer`; ``copy=0`` trains a fresh network, so that the knowledge alone is transferred. With
         ``probe_steps``, a term that needs the activations of a copied layer waits for the second phase.
 
-    Returns
-    -------
-    Result
-
     Raises
     ------
     TransferError, ModelError, TrainingError, KnowledgeError
@@ -294,18 +279,21 @@ def knowledge_transfer(
     ----------
     Those of each class. Taught in: chapter 3.3 (Knowledge transfer).
     """
-    return _adapt("knowledge transfer", source, split, Settings(knowledge=tuple(knowledge), **settings))
+    complete = Settings(knowledge=tuple(knowledge), standardise=False, **settings)
+    return _adapt("knowledge transfer", source, split, complete)
 
 
 def from_scratch(
     split: Split,
     *,
-    architecture: keras.Model | None = None,
+    architecture: "keras.Model | None" = None,
     layer: str | None = None,
     head: Widths = (),
     **budget: Unpack[Budget],
 ) -> Result:
     """Train the same network without any source: the baseline that every transfer has to beat.
+
+    Taught in: chapter 4 (Worked example).
 
     Parameters
     ----------
@@ -314,18 +302,10 @@ def from_scratch(
     architecture : keras.Model, optional
         Network whose layers, not weights, are used; by default `models.source_cnn()`.
 
-    Returns
-    -------
-    Result
-
     Raises
     ------
     TransferError, ModelError, TrainingError
         If a setting makes no sense.
-
-    Notes
-    -----
-    Taught in: chapter 4 (Worked example).
     """
     settings = Settings(layer=layer, head=head, copy=0, initialisation="random", **budget)
     return _adapt("from scratch", architecture or models.source_cnn(), split, settings)
@@ -343,7 +323,7 @@ def target_network(
     seed: int = 0,
     image_shape: tuple[int, ...] | None = None,
 ) -> keras.Model:
-    """Build a target network: the source's layers up to a cut, and a new head.
+    """Build a target network, which has many parameters of its own: the source's layers up to a cut, and a new head.
 
     Parameters
     ----------
@@ -368,25 +348,11 @@ def target_network(
     TransferError, ModelError
         If a setting makes no sense.
     """
-    trunk = _trunk(source, layer, seed, image_shape)
-    _copy(source, trunk, _copied(initialisation, models.depth_of(trunk, copy)))
+    trunk = prefixes.trunk(source, layer, seed, image_shape)
+    copied = _copied(initialisation, models.depth_of(trunk, copy))
+    _check_depths(trunk, copied, 0)
+    prefixes.copy_layers(source, models.weight_layers(trunk)[:copied])
     return _with_head(trunk, classes, head, standardise, seed)[0]
-
-
-def _trunk(source: keras.Model, layer: str | None, seed: int, image_shape: tuple[int, ...] | None) -> keras.Model:
-    """Build the source up to the cut, with fresh weights."""
-    graph.check_precision(source)
-    trunk = clones.clone(source, seed, layer, image_shape)
-    if len(trunk.output.shape) < 2 or None in trunk.output.shape[1:]:
-        raise graph.ModelError(
-            f"After {_last(trunk)!r} the network {source.name!r} gives features of shape {tuple(trunk.output.shape)}; "
-            "expected a fixed number for each image. Give image_shape, or cut after a layer that pools them."
-        )
-    return trunk
-
-
-def _last(trunk: keras.Model) -> str:
-    return graph.nodes_of(trunk)[-1].operation.name
 
 
 def _copied(initialisation: str, copy: int) -> int:
@@ -396,28 +362,16 @@ def _copied(initialisation: str, copy: int) -> int:
     return copy if initialisation == "source" else 0
 
 
-def _copy(source: keras.Model, trunk: keras.Model, depth: int) -> None:
-    """Copy the state of the first `depth` layers with weights."""
-    _check_depths(trunk, depth, 0)
-    origins = graph.operations_of(source)
-    for layer in models.weight_layers(trunk)[:depth]:
-        clones.copy_state(origins[layer.name], layer)
-
-
 def _with_head(
     trunk: keras.Model, classes: int, head: Widths, standardise: bool, seed: int
-) -> tuple[keras.Model, keras.layers.Normalization | None]:
+) -> "tuple[keras.Model, keras.layers.Normalization | None]":
     """Put a new head on a trunk; return the network and the layer that standardises, if any."""
     layers = [] if len(trunk.output.shape) == 2 else [keras.layers.Flatten(name="features")]
     layers += [keras.layers.Normalization(name="standardise")] if standardise else []
     layers += [keras.layers.Dense(width, "relu", name=f"hidden{i}") for i, width in enumerate(head, 1)]
     layers += [keras.layers.Dense(classes, kernel_initializer="zeros", name="head")]
-    taken, x, scaling = {operation.name for operation in trunk.operations}, trunk.output, None
-    for layer in layers:
-        made = clones.fresh_layer(layer, graph.free(layer.name, "new_", taken), seed)
-        x = made(x)
-        scaling = made if isinstance(made, keras.layers.Normalization) else scaling
-    return keras.Model(trunk.input, x, name="target"), scaling
+    model = prefixes.extended(trunk, layers, seed, "target")
+    return model, model.layers[-2 - len(head)] if standardise else None
 
 
 @dataclass(frozen=True)
@@ -425,7 +379,7 @@ class _Target:
     """A target network before its first step. Depths count layers with weights, those before the head: `depth`."""
 
     model: keras.Model
-    scaling: keras.layers.Normalization | None
+    scaling: "keras.layers.Normalization | None"
     depth: int
     copy: int
     copied: int
@@ -436,18 +390,18 @@ def _target(source: keras.Model, train: Dataset, settings: Settings) -> tuple[_T
     """Build the target network; return it and the settings with all that depends on source and data."""
     seed, shape = cast(int, settings.seed), train.images.shape[1:]  # only `training.fit` takes several numbers
     running.check_images(source, shape)
-    trunk = _trunk(source, settings.layer, seed, shape)
+    trunk = prefixes.trunk(source, settings.layer, seed, shape)
     layers, steps = models.weight_layers(trunk), settings.steps_on(len(train))
     named = settings.copy, settings.freeze
     copy, freeze = (len(layers) if last is None else models.depth_of(trunk, last) for last in named)
     _check_depths(trunk, copy, freeze)
     _check_phases(steps, settings.probe_steps, settings.head_rate)
     copied = _copied(settings.initialisation, copy)
-    _copy(source, trunk, copied)
+    prefixes.copy_layers(source, layers[:copied])
     prefixes.check_copy(source, trunk, [layer.name for layer in layers[copied:]], train.images[:4], TransferError)
     model, scaling = _with_head(trunk, len(train.class_names), settings.head, settings.standardise, seed)
     target = _Target(model, scaling, len(layers), copy, copied, freeze)
-    return target, replace(settings, layer=_last(trunk), copy=copy, freeze=freeze, steps=steps)
+    return target, replace(settings, layer=prefixes.last(trunk), copy=copy, freeze=freeze, steps=steps)
 
 
 def _adapt(method: str, source: keras.Model, split: Split, settings: Settings) -> Result:
@@ -495,13 +449,13 @@ def _train_rest(
     begin, prefix, rest = time.perf_counter(), None, model
     if frozen or not target.depth:  # else nothing is run beforehand: activations take more memory than images
         prefix, rest = prefixes.split(model, layers, still, {scaling.name} if scaling else ())
-    run = models.compiled(prefix) if prefix else np.asarray
+    run = running.compiled(prefix) if prefix else np.asarray
     inputs, validation = run(split.train.images), run(split.validation.images)
     seconds = time.perf_counter() - begin if prefix else 0.0
     if scaling:
         ready = prefix and prefix.outputs[0] is scaling.input  # nothing that varies lies between
-        before = keras.Model(model.inputs, scaling.input)
-        _set_statistics(scaling, inputs if ready else models.outputs(before, split.train.images))
+        features = inputs if ready else running.outputs(keras.Model(model.inputs, scaling.input), split.train.images)
+        _set_statistics(scaling, features)
     here = {layer.name for layer in rest.layers}
     new = [] if settings.head_rate is None else [layer.name for layer in layers[target.copy :]]
     history = training.fit(
@@ -518,11 +472,9 @@ def _train_rest(
 
 
 def _check_depths(trunk: keras.Model, copy: int, freeze: int) -> None:
-    depth = len(models.weight_layers(trunk))
+    depth, end = len(models.weight_layers(trunk)), prefixes.last(trunk)
     if not 0 <= copy <= depth:
-        raise TransferError(
-            f"copy={copy}: up to {_last(trunk)!r} the source has {depth} layers with weights; give 0 to {depth}."
-        )
+        raise TransferError(f"copy={copy}: up to {end!r} there are {depth} layers with weights; give 0 to {depth}.")
     if not 0 <= freeze <= copy:
         raise TransferError(
             f"freeze={freeze} with copy={copy}: only copied layers can be frozen. Lower freeze, or copy more layers."
@@ -531,9 +483,7 @@ def _check_depths(trunk: keras.Model, copy: int, freeze: int) -> None:
 
 def _check_phases(steps: int, probe_steps: int, head_rate: float | None) -> None:
     if not 0 <= probe_steps < max(steps, 1):
-        raise TransferError(
-            f"probe_steps={probe_steps} of steps={steps}: give 0 to {steps - 1}, so that some are left."
-        )
+        raise TransferError(f"probe_steps={probe_steps} of steps={steps}: give 0 to {steps - 1}; some are to be left.")
     if head_rate is not None and not head_rate > 0:
         raise TransferError(f"Expected head_rate > 0, found {head_rate}.")
 

@@ -14,32 +14,29 @@ import numpy as np
 import traitlets
 
 from tl_base.pages import Page, WidgetError, plain
+from tl_helpers.looks import as_json
 
-__all__ = ["Movable", "Page", "Quiz", "WidgetError", "looks", "quizzes"]
+__all__ = ["Movable", "Page", "Quiz", "WidgetError", "page_looks", "quizzes"]
 MOST_SERIES = 4
 FRONT = Path(__file__).parent / "front"  # the programs of all widgets
 Values = Iterable[Any]
-# How an arm and a role in the explorer are drawn: colour, marker, dash.
-_LOOKS = {
-    "this": ("#0072B2", "o", ""),
-    "A": ("#A3478C", "s", "7 3"),
-    "from scratch": ("#B84E00", "^", "2 3"),
-    "random, frozen": ("#007A58", "D", "9 3 2 3"),
-    "live": ("currentColor", "X", ""),
-    "source features": ("#0072B2", "o", ""),
-    "fine-tuned": ("#A3478C", "s", "7 3"),
-    "random features": ("#007A58", "D", "9 3 2 3"),
+# What the explorer compares is no arm of its own: any may be chosen, pinned or trained live.
+ROLES = {
+    "this": {"colour": "#0072B2", "marker": "o", "dash": ""},
+    "A": {"colour": "#A3478C", "marker": "s", "dash": "7 3"},
+    "live": {"colour": "#C85200", "marker": "X", "dash": ""},
 }
 
 
-def looks(*names: str) -> dict[str, dict[str, str]]:
+def page_looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return how arms are drawn on a page: name to ``colour``, ``marker`` (Matplotlib's letter) and ``dash`` (SVG's).
 
     Notes
     -----
     Taught in: no chapter (a tool for adding a widget).
     """
-    return {name: dict(zip(("colour", "marker", "dash"), _LOOKS[name], strict=True)) for name in names}
+    known: dict[str, dict[str, Any]] = {**as_json(), **ROLES}
+    return {name: known[name] for name in names}
 
 
 class Movable(Page, program=FRONT / "movable.js"):

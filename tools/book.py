@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,10 +26,11 @@ if __name__ == "__main__":  # nbformat and Jupyter Book load a grammar of addres
 import nbformat
 import status
 from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from sphinx_external_toc.parsing import parse_toc_yaml
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
@@ -55,7 +57,7 @@ class BuildError(Exception):
 
 
 @contextmanager
-def step(name):
+def step(name: str) -> Iterator[None]:
     """Announce a step and print how long it took."""
     print(f"[{name}]", flush=True)
     start = time.perf_counter()
@@ -63,7 +65,7 @@ def step(name):
     print(f"[{name}] {time.perf_counter() - start:.1f} s", flush=True)
 
 
-def digest_of(paths, *facts):
+def digest_of(paths: Iterable[Path], *facts: object) -> str:
     """Return one sha256 over some facts and the names and contents of files."""
     digest = hashlib.sha256(repr(facts).encode())
     for path in sorted(paths):
@@ -71,7 +73,7 @@ def digest_of(paths, *facts):
     return digest.hexdigest()
 
 
-def files_below(folder, *without):
+def files_below(folder: Path, *without: str) -> list[Path]:
     """Return the files of a folder; no hidden files (locks), no byte code, nothing of the folders named."""
     found = []
     for place, folders, names in os.walk(folder):
@@ -81,7 +83,7 @@ def files_below(folder, *without):
     return [path for path in found if path.is_file()]
 
 
-def data_identity():
+def data_identity() -> tuple[list[tuple[str, int, int]], bool, str]:
     """Say which data files a chapter would find, without reading them."""
     keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
     found = [*(keras_home / "datasets").glob("mnist*"), *(keras_home / "datasets").glob("cifar-10*")]
@@ -92,20 +94,20 @@ def data_identity():
 
 
 @functools.cache
-def versions():
+def versions() -> tuple[str, list[tuple[str, str]]]:
     """Return the Python and the versions of the packages that are installed, whatever is pinned."""
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     return sys.version, sorted({(name, status.installed(name)) for name, _ in status.PIN.findall(pins)})
 
 
-def digest_of_inputs():
+def digest_of_inputs() -> str:
     """Identify all that the chapters' outputs depend on, beside their own code."""
     packages = [path for name in PACKAGES for path in files_below(ROOT / name)]
     pins = [ROOT / name for name in PINS]
     return digest_of([*packages, *pins], versions(), sys.platform, ONE_CORE, NO_BARS, data_identity())
 
 
-def digest_of_site(build):
+def digest_of_site(build: Path) -> str:
     """Identify a site: the files and versions that it is made of, the chapters' results, and the files that it has."""
     made = [
         (path.relative_to(build).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
@@ -115,43 +117,43 @@ def digest_of_site(build):
     return digest_of(files_below(ROOT, "_build", "tests"), versions(), status.commit_of(ROOT), made)
 
 
-def stamped(path, digest):
+def stamped(path: Path, digest: str) -> bool:
     """Tell whether a stamp file holds this digest."""
     return path.is_file() and path.read_text(encoding="utf-8") == digest
 
 
-def write_stamp(path, digest):
+def write_stamp(path: Path, digest: str) -> None:
     """Write a stamp in one move, so that an interruption leaves none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write(path, digest)
 
 
-def remove(*folders):
+def remove(*folders: Path) -> None:
     """Remove the folders that are there."""
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)
 
 
-def chapters():
+def chapters() -> list[Path]:
     """Return the pages of the table of contents that have code to run, in reading order."""
     files = (ROOT / f"{page}{ending}" for page in parse_toc_yaml(ROOT / "_toc.yml") for ending in (".ipynb", ".md"))
     return [path for path in files if path.is_file() and (path.suffix == ".ipynb" or is_notebook(path))]
 
 
-def is_notebook(path):
+def is_notebook(path: Path) -> bool:
     """Tell whether a Markdown file has cells that run: the first page has some."""
     return is_myst_markdown_notebook(path.read_text(encoding="utf-8"))
 
 
-def read(path):
+def read(path: Path) -> NotebookNode:
     """Read a page as a notebook."""
     if path.suffix == ".ipynb":
         return nbformat.read(path, nbformat.NO_CONVERT)
     return read_myst_markdown_notebook(path.read_text(encoding="utf-8"), path=path)
 
 
-def not_in(cache, paths):
+def not_in(cache: JupyterCacheAbstract, paths: Iterable[Path]) -> list[tuple[Path, NotebookNode]]:
     """Return (path, notebook) for each notebook whose outputs the cache lacks; the most code first."""
     missing = []
     for path in paths:
@@ -163,7 +165,7 @@ def not_in(cache, paths):
     return sorted(missing, key=lambda found: -sum(len(cell.source) for cell in code_cells(found[1])))
 
 
-def code_cells(notebook):
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     """Return the cells that run."""
     return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
@@ -174,16 +176,18 @@ class PlainLoop(asyncio.SelectorEventLoop):
     nbclient's handler stops one kernel of several; without it, Ctrl-C cancels the whole task and ends every kernel.
     """
 
-    def add_signal_handler(self, *_):
+    def add_signal_handler(self, *_: object) -> None:
         """Refuse, in the way that nbclient expects."""
         raise NotImplementedError
 
-    def remove_signal_handler(self, *_):
+    def remove_signal_handler(self, *_: object) -> bool:
         """Refuse, in the way that nbclient expects."""
         raise NotImplementedError
 
 
-async def execute(path, notebook, cache, slots, bar):
+async def execute(
+    path: Path, notebook: NotebookNode, cache: JupyterCacheAbstract, slots: asyncio.Semaphore, bar: tqdm
+) -> str | None:
     """Run one chapter in a fresh kernel and put it into the cache; return the error text, None if all is well."""
     async with slots:
         start = time.perf_counter()
@@ -215,7 +219,7 @@ async def execute(path, notebook, cache, slots, bar):
     return None
 
 
-async def execute_all(missing, cache):
+async def execute_all(missing: list[tuple[Path, NotebookNode]], cache: JupyterCacheAbstract) -> list[str]:
     """Run chapters side by side; return the error texts."""
     slots = asyncio.Semaphore(SIDE_BY_SIDE)
     cells = sum(len(code_cells(notebook)) for _, notebook in missing)
@@ -225,24 +229,24 @@ async def execute_all(missing, cache):
     return [run.result() for run in runs if run.result()]
 
 
-def cache_of(build):
+def cache_of(build: Path) -> JupyterCacheAbstract:
     """Return the cache of executed chapters of a build."""
     return get_cache(build / CACHE)
 
 
-def stale(build):
+def stale(build: Path) -> list[Path]:
     """Return the chapters that have not run as they are now, with what they depend on as it is now."""
     if not stamped(build / CACHE / INPUTS, digest_of_inputs()):
         return chapters()
     return [path for path, _ in not_in(cache_of(build), chapters())]
 
 
-def executed(build, path):
+def executed(build: Path, path: Path) -> NotebookNode:
     """Return a chapter with the outputs of its last run."""
     return cache_of(build).merge_match_into_notebook(read(path))[1]
 
 
-def run_chapters(build):
+def run_chapters(build: Path) -> None:
     """Bring the cache of executed chapters up to date."""
     folder = build / CACHE
     if not stale(build):
@@ -261,7 +265,7 @@ def run_chapters(build):
         raise BuildError("\n\n".join([*errors, f"{len(errors)} chapter(s) failed: see above."]))
 
 
-def write_site(output):
+def write_site(output: Path) -> None:
     """Let Jupyter Book write the site; a warning is an error."""
     build = output / "_build"
     stamp = build / "site.sha256"
@@ -277,7 +281,7 @@ def write_site(output):
     write_stamp(stamp, digest_of_site(build))
 
 
-def main():
+def main() -> None:
     """Build the book from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT, help="the site goes to OUTPUT/_build/html (default: here)")

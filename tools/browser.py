@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 QUIET = (  # a browser that asks for nothing by itself
@@ -22,13 +22,13 @@ class NoBrowserError(Exception):
     """No browser starts; the message says what was tried and what to do."""
 
 
-def candidates():
+def candidates() -> list[dict[str, str]]:
     """Return launch options: what is on PATH, then Chrome and Edge in their usual places, then playwright's own."""
     found = [shutil.which(name) for name in NAMES]
     return [*({"executable_path": path} for path in found if path), {"channel": "chrome"}, {"channel": "msedge"}, {}]
 
 
-def launch(playwright):
+def launch(playwright: Playwright) -> Browser:
     """Start the first browser that starts, without a window."""
     refusals = []
     for options in candidates():
@@ -44,7 +44,7 @@ def launch(playwright):
     )
 
 
-def version():
+def version() -> str:
     """Return the version of the browser that starts."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
@@ -54,14 +54,14 @@ def version():
             browser.close()
 
 
-def install():
+def install() -> None:
     """Install Debian's Chromium."""
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
         subprocess.run(["apt-get", "-q", *command], env=quiet, check=True)
 
 
-def main():
+def main() -> None:
     """Make sure that a browser starts; exit status 1 if none does."""
     try:
         found = version()

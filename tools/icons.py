@@ -7,6 +7,7 @@ theme; a test compares the file with what it would write, and another finds icon
 """
 
 import re
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
@@ -34,7 +35,7 @@ HEAD = """\
 """
 
 
-def rules():
+def rules() -> str:
     """Return the style sheet."""
     theme = resources.files("pydata_sphinx_theme") / "theme" / "pydata_sphinx_theme" / "static" / "scripts"
     found = {}
@@ -51,7 +52,7 @@ def rules():
     return HEAD + "".join(rule(name, *found[name]) for name in NAMES)
 
 
-def rule(name, aliases, svg):
+def rule(name: str, aliases: Iterable[str], svg: str) -> str:
     """Return the rule of one icon."""
     classes = ", ".join(f".fa-{each}" for each in (name, *aliases))
     return f':is({classes}) {{\n  --icon: url("data:image/svg+xml,{quote(svg, safe=" /=:")}");\n}}\n'

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -27,7 +28,7 @@ FORBIDDEN = ("401", "403", "405", "418", "429")
 WRONG = ("broken", "timeout")
 
 
-def ask(folder):
+def ask(folder: Path) -> list[dict[str, Any]]:
     """Let Sphinx ask for every link; return its findings, one dictionary a link."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["execute"] = {"execute_notebooks": "off"}
@@ -45,7 +46,7 @@ def ask(folder):
     return [json.loads(line) for line in found[0].read_text(encoding="utf-8").splitlines()]
 
 
-def judge(links):
+def judge(links: list[dict[str, Any]]) -> tuple[str, bool]:
     """Sum up the findings: a report and whether all is well."""
     links = [link for link in links if link["uri"].startswith("http")]
     wrong = [link for link in links if link["status"] in WRONG and not link["info"].startswith(FORBIDDEN)]
@@ -59,12 +60,12 @@ def judge(links):
     return "\n".join(lines), not wrong
 
 
-def answered(link):
+def answered(link: dict[str, Any]) -> bool:
     """Tell whether a host said anything at all: Sphinx then quotes its status code."""
     return link["info"][:3].isdigit()
 
 
-def main():
+def main() -> None:
     """Run the command line; exit status 1 if a link is broken or nothing could be checked."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:

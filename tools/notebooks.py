@@ -22,6 +22,7 @@ import yaml
 from book import NO_BARS
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
 
 from tl_base import files
 
@@ -50,37 +51,37 @@ if importlib.util.find_spec("tl_helpers") is None:
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
-def chapters():
+def chapters() -> list[Path]:
     """Return the notebooks of the book."""
     return sorted((ROOT / "chapters").glob("*.ipynb"))
 
 
-def is_chapter(path):
+def is_chapter(path: Path) -> bool:
     """Tell whether a file is a chapter of the book."""
     return path.parent == ROOT / "chapters"
 
 
-def is_compared(cell):
+def is_compared(cell: NotebookNode) -> bool:
     """Tell whether nbval compares the output of a cell."""
     return cell.cell_type == "code" and COMPARED in cell.metadata.get("tags", [])
 
 
-def read(path):
+def read(path: Path) -> NotebookNode:
     """Read a notebook as it is in the file."""
     return nbformat.read(path, nbformat.NO_CONVERT)
 
 
-def text_of(notebook):
+def text_of(notebook: NotebookNode) -> str:
     """Return a notebook as git stores it: sorted keys, indent 1, a newline at the end."""
     return nbformat.writes(notebook) + "\n"
 
 
-def write(notebook, path):
+def write(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook in one move, so that an interruption leaves the old one."""
     files.write(path, text_of(notebook))
 
 
-def first_cell(root=ROOT):
+def first_cell(root: Path = ROOT) -> NotebookNode:
     """Return the first code cell of every chapter: it knows the repository that _config.yml names."""
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     repository = config["sphinx"]["config"]["html_theme_options"]["repository_url"]
@@ -88,7 +89,7 @@ def first_cell(root=ROOT):
     return nbformat.v4.new_code_cell(source, id=FIRST, metadata={"tags": ["remove-cell"]})
 
 
-def put_first(notebook, cell):
+def put_first(notebook: NotebookNode, cell: NotebookNode) -> None:
     """Put the first code cell in place; what is numbered after a new one counts one more."""
     if any(old.get("id") == FIRST for old in notebook.cells):
         notebook.cells = [cell if old.get("id") == FIRST else old for old in notebook.cells]
@@ -100,7 +101,7 @@ def put_first(notebook, cell):
     notebook.cells.insert(place, cell)
 
 
-def strip(notebook):
+def strip(notebook: NotebookNode) -> None:
     """Remove in place all that a run leaves behind, except the outputs of compared cells."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
     for cell in notebook.cells:
@@ -110,7 +111,7 @@ def strip(notebook):
             cell.outputs, cell.execution_count = [], None
 
 
-def refresh(path):
+def refresh(path: Path) -> None:
     """Run a notebook as its reader does: a fresh kernel in its own folder, from top to bottom."""
     notebook = read(path)
     if is_chapter(path):
@@ -124,7 +125,7 @@ def refresh(path):
     write(notebook, path)
 
 
-def output_violations(cell):
+def output_violations(cell: NotebookNode) -> list[str]:
     """Say what makes the stored output of a compared cell unfit to be compared."""
     if not cell.outputs:
         return ["is compared, but has no stored output, so nothing would be compared: run `make notebooks`"]
@@ -141,12 +142,12 @@ def output_violations(cell):
     return found
 
 
-def typed_numbers(cell):
+def typed_numbers(cell: NotebookNode) -> list[str]:
     """List the measured numbers that somebody typed into prose."""
     return TYPED.findall(QUOTED.sub("", FENCED.sub("", cell.source))) if cell.cell_type == "markdown" else []
 
 
-def violations(path):
+def violations(path: Path) -> list[str]:
     """Return one line for each thing that is wrong with a notebook."""
     text = path.read_text(encoding="utf-8")
     names = [cell.get("id") for cell in json.loads(text)["cells"]]  # nbformat would mend them while it reads
@@ -175,7 +176,7 @@ def violations(path):
     return [f"{path.name}: {message}" for message in found]
 
 
-def main():
+def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("refresh", "strip", "check"))

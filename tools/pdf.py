@@ -11,19 +11,24 @@ import io
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 import browser
 import yaml
-from playwright.sync_api import sync_playwright
-from pypdf import PdfReader, PdfWriter
+from playwright.sync_api import Page, sync_playwright
+from pypdf import PageObject, PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, Fit, FloatObject, NameObject, NullObject
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from tl_base import files
 
 ROOT = Path(__file__).resolve().parent.parent
+Heading = tuple[int, str, str]  # level, id, text
+Chapter = tuple[str, str, int]  # name, title, number of the first page
+Place = tuple[PageObject, float, float]  # page, left, top
+Printed = tuple[str, str, list[Heading], PdfReader]  # name, title, headings, pages
 WITHIN = "book:"  # marks a link to another place of the book, until all pages are known
 # Waits for formulas, fonts and images. A browser writes only those targets into a PDF that the same page links to:
 # hence one invisible link to each.
@@ -67,7 +72,7 @@ class PrintError(Exception):
     """The book was not printed; the message says why."""
 
 
-def built_pages(site):
+def built_pages(site: Path) -> list[str]:
     """Return the names of the pages of the table of contents; all must be built."""
     names = list(parse_toc_yaml(ROOT / "_toc.yml"))
     missing = [name for name in names if not (site / f"{name}.html").is_file()]
@@ -76,7 +81,7 @@ def built_pages(site):
     return names
 
 
-def print_page(tab, site, name):
+def print_page(tab: Page, site: Path, name: str) -> tuple[str, list[Heading], PdfReader]:
     """Print one page of the site; return its title, its headings (level, target, text) and the PDF."""
     base = f"{site.as_uri()}/"
     tab.goto(f"{base}{name}.html")
@@ -84,13 +89,13 @@ def print_page(tab, site, name):
     return title, headings, PdfReader(io.BytesIO(tab.pdf(prefer_css_page_size=True, print_background=True)))
 
 
-def print_text(tab, text):
+def print_text(tab: Page, text: str) -> PdfReader:
     """Print a page that is made here."""
     tab.set_content(STYLE + text)
     return PdfReader(io.BytesIO(tab.pdf(prefer_css_page_size=True)))
 
 
-def front_matter(book, author, chapters):
+def front_matter(book: str, author: str, chapters: Iterable[Chapter]) -> str:
     """Return title and contents as HTML; `chapters` are (name, title, number of the first page)."""
     lines = "".join(
         f'<a class="line" href="{WITHIN}{name}.html">{html.escape(title)}<i></i>{number}</a>'
@@ -100,7 +105,7 @@ def front_matter(book, author, chapters):
     return f'<section class="front">{head}{lines}</section>'
 
 
-def footers(chapters, count):
+def footers(chapters: Sequence[Chapter], count: int) -> str:
     """Return HTML with one sheet a page of the book: the chapter's title and the page number at its foot."""
     starts = [number for *_, number in chapters] + [count + 1]
     ends = zip(chapters, starts[1:], strict=True)
@@ -111,7 +116,7 @@ def footers(chapters, count):
     )
 
 
-def targets_of(name, reader, pages):
+def targets_of(name: str, reader: PdfReader, pages: Sequence[PageObject]) -> dict[str, Place]:
     """Return where each place of a printed page lies in the whole: (page, left, top) by `NAME.html#FRAGMENT`."""
     found = {f"{name}.html": (pages[0], 0, pages[0].mediabox.height)}
     for key, place in reader.named_destinations.items():
@@ -120,7 +125,7 @@ def targets_of(name, reader, pages):
     return found
 
 
-def add_outline(writer, headings, places):
+def add_outline(writer: PdfWriter, headings: Iterable[Heading], places: Iterable[Place]) -> None:
     """Add the headings of a page to the outline, each below the last one of a higher level."""
     above = {}
     for (level, _, text), (page, left, top) in zip(headings, places, strict=True):
@@ -131,7 +136,7 @@ def add_outline(writer, headings, places):
         )
 
 
-def connect(writer, targets):
+def connect(writer: PdfWriter, targets: dict[str, Place]) -> None:
     """Turn the links that are marked `WITHIN` into links inside the PDF; one that leads to no page loses its link."""
     for page in writer.pages:
         kept = ArrayObject()
@@ -151,7 +156,7 @@ def connect(writer, targets):
         page[NameObject("/Annots")] = kept
 
 
-def bind(front, printed, numbers):
+def bind(front: PdfReader, printed: Iterable[Printed], numbers: PdfReader) -> PdfWriter:
     """Put the front matter and the printed pages, with their footers, into one PDF; return its writer."""
     writer, targets, first = PdfWriter(), {}, len(front.pages)
     writer.append(front)
@@ -168,7 +173,7 @@ def bind(front, printed, numbers):
     return writer
 
 
-def missing_letters():
+def missing_letters() -> str:
     """Say that Chinese words would be printed as boxes, where no font has their letters; an empty text if one has."""
     if shutil.which("fc-list") is None:  # not Linux: macOS and Windows bring such fonts
         return ""
@@ -177,7 +182,7 @@ def missing_letters():
     return "No font has Chinese letters: the glossary's Chinese words are boxes. Debian: apt install fonts-wqy-zenhei"
 
 
-def print_book(site, output):
+def print_book(site: Path, output: Path) -> int:
     """Print the site in `site` into the file `output`; return the number of pages."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     names = built_pages(site)
@@ -197,7 +202,7 @@ def print_book(site, output):
     return len(writer.pages)
 
 
-def main():
+def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--html", type=Path, default=ROOT / "_build/html", help="the built site (default: _build/html)")

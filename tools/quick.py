@@ -5,11 +5,12 @@ style that is registered is found at once.
 """
 
 from pybtex.plugin import find_plugin, register_plugin
+from sphinx.application import Sphinx
 
 STYLES = {"formatting": "alpha", "labels": "alpha", "names": "plain", "sorting": "author_year_title"}
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Register the styles of the footnotes' literature, each as itself."""
     for kind, name in STYLES.items():
         group = f"pybtex.style.{kind}"

@@ -7,6 +7,7 @@ and the search page finds it by any part, a single letter too. English words are
 
 import re
 
+from sphinx.application import Sphinx
 from sphinx.search.en import SearchEnglish
 
 # Chinese, Japanese and Korean letters, without the marks in between
@@ -44,11 +45,11 @@ class Search(SearchEnglish):
 
     js_splitter_code = PROGRAM
 
-    def split(self, text):
+    def split(self, text: str) -> list[str]:
         """Return the words and runs of a text."""
         return [piece for word in super().split(text) for piece in PIECES.findall(word)]
 
-    def word_filter(self, word):
+    def word_filter(self, word: str) -> bool:
         """Tell whether a word is indexed: short ones in Hiragana are, which Sphinx leaves out.
 
         Plain numbers are not: the search page ignores them, and those of the page "Status" differ with every build.
@@ -56,7 +57,7 @@ class Search(SearchEnglish):
         return word not in self.stopwords and not (word.isascii() and word.isdigit())
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx, in the place of plain English."""
     app.add_search_language(Search)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

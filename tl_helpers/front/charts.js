@@ -12,8 +12,14 @@ const MARKERS = /** @type {Record<string, string>} */ ({
   s: "M-.9,-.9h1.8v1.8h-1.8z",
   "^": "M0,-1.1L1.1,.9H-1.1z",
   v: "M0,1.1L1.1,-.9H-1.1z",
+  "<": "M-1.1,0L.9,-1.1V1.1z",
+  ">": "M1.1,0L-.9,-1.1V1.1z",
   D: "M0,-1.2L1.2,0L0,1.2L-1.2,0z",
+  d: "M0,-1.3L.8,0L0,1.3L-.8,0z",
   P: "M-.4,-1.1h.8v.7h.7v.8h-.7v.7h-.8v-.7h-.7v-.8h.7z",
+  p: "M0,-1.1L1.05,-.34L.65,.89H-.65L-1.05,-.34z",
+  h: "M0,-1.1L.95,-.55V.55L0,1.1L-.95,.55V-.55z",
+  "*": "M0,-1.2L.3,-.4L1.14,-.37L.48,.15L.7,.97L0,.5L-.7,.97L-.48,.15L-1.14,-.37L-.3,-.4z",
   X: "M-1.1,-.6L-.6,-1.1L0,-.5L.6,-1.1L1.1,-.6L.5,0L1.1,.6L.6,1.1L0,.5L-.6,1.1L-1.1,.6L-.5,0z",
 });
 
@@ -46,8 +52,8 @@ export function marker(look, x, y, size, more = {}) {
 
 /** @param {Look} look */
 export function key(look) {
-  const svg = draw("svg", { width: 34, height: 10, "aria-hidden": "true" });
-  svg.append(draw("line", { x1: 1, x2: 33, y1: 5, y2: 5, "stroke-width": 2.5, ...inked(look, "stroke") }));
+  const svg = draw("svg", { width: 30, height: 10, "aria-hidden": "true" });
+  svg.append(draw("line", { x1: 1, x2: 29, y1: 5, y2: 5, "stroke-width": 2.5, ...inked(look, "stroke") }));
   return svg;
 }
 
