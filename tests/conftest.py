@@ -11,14 +11,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers that share the cores would el
 import numpy as np
 import pytest
 
-from tl_helpers import data
+from tl_helpers import data, records
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30_000  # milliseconds that an expectation about a page has, however busy the machine is
 # A test has the marks of the fixtures that it uses, directly or through others, and those of its file: of what the file
 # imports, or of a `pytestmark` in it.
 MARKS = ("browser", "training", "site", "slow")
-FIXTURES = {"chromium": "browser", "site": "site", "source": "training"}
+FIXTURES = {"chromium": "browser", "site": "site", "source": "training", "done": "training"}
 IMPORTS = {
     "browser": re.compile(r"^from (playwright|axe_playwright_python)\b", re.M),
     "training": re.compile(
@@ -53,6 +53,22 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def root():
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The records that ship; nobody changes them."""
+    return records.load()
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory):
+    """The records of the toy grids, done once."""
+    import toy_experiments as toy
+
+    import tl_experiments as experiments
+
+    return experiments.run(toy.GRIDS, tmp_path_factory.mktemp("runs") / "one.csv", progress=False)
 
 
 @pytest.fixture(scope="module")  # not longer: while it runs, a test cannot start an event loop of its own

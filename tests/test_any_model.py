@@ -19,7 +19,7 @@ from keras.src.applications.densenet import DenseNet
 from keras.src.applications.efficientnet import EfficientNet
 from keras.src.applications.resnet import ResNet, stack_residual_blocks_v1
 
-from tl_base import graph
+from tl_base import graph, prefixes
 from tl_base.backend import keras
 from tl_helpers import data, knowledge, models, training, transfer
 
@@ -74,8 +74,8 @@ def apart(source, trunk, layer=None, images=None):
 
 
 def trunk_of(source, layer=None, seed=3, shape=None):
-    trunk = transfer._trunk(source, layer, seed, shape)
-    transfer._copy(source, trunk, len(models.weight_layers(trunk)))
+    trunk = prefixes.trunk(source, layer, seed, shape)
+    prefixes.copy_layers(source, models.weight_layers(trunk))
     return trunk
 
 
@@ -303,7 +303,7 @@ def test_any_graph_is_copied_whole_and_at_every_place(parts, seed, where):
     layer = found[int(where * (len(found) - 1))]
     difference, size = apart(source, trunk_of(source, layer, seed), layer, images)
     assert difference <= 1e-6 * max(size, 1)
-    one, same, other = (transfer._trunk(source, layer, each, None) for each in (seed, seed, seed + 1))
+    one, same, other = (prefixes.trunk(source, layer, each, None) for each in (seed, seed, seed + 1))
     assert all(np.array_equal(a, b) for a, b in zip(one.get_weights(), same.get_weights(), strict=True))
     for a, b in zip(one.weights, other.weights, strict=True):
         assert "kernel" not in a.path or not np.array_equal(a, b)
@@ -786,8 +786,8 @@ def test_checkpoints_keep_every_weight_of_a_wrapper(tmp_path):
 
 
 def test_a_plain_call_passes_over_the_data_ten_times_and_says_so(capsys):
-    assert transfer.default_steps(50, 32) == 200
-    assert transfer.default_steps(10_000, 32) == 3125
+    assert training.default_steps(50, 32) == 200
+    assert training.default_steps(10_000, 32) == 3125
     many = task(count=999)
     result = transfer.feature_extraction(pooled(layers.Conv2D(1, 9, strides=9)), many, progress=False)
     assert result.settings["steps"] == result.history.steps[-1] == 313

@@ -1,9 +1,12 @@
 """The explorer's "Copy code": what it prints does the run that the records tell of, whatever a grid can ask for."""
 
+import ast
+
 import pytest
 
 import tl_experiments as experiments
-from tl_experiments import Run, choices, workbench
+from tl_experiments import Run, workbench
+from tl_helpers import records
 
 # Ten steps: then a curve has a point a step, however many are asked for, and curves can be compared.
 SMALL = {"pairs": [("toy_experiments:small", "toy_experiments:few")], "layer": ["second"], "layers_copied": [2]}
@@ -80,10 +83,10 @@ def test_the_printed_code_does_the_run(axes):
     (row,) = workbench.work([run])
     assert row["error"] == ""
     names = {}
-    exec(choices.code(run), names)
+    exec(run.code(), names)
     score = row["test_accuracy"] if run.test else row["validation_accuracy"]
     assert names["accuracy"] == pytest.approx(score, abs=0.02)
-    assert names["result"].history.loss == pytest.approx(experiments.history(row)["loss"], rel=5e-3)
+    assert names["result"].history.loss == pytest.approx(records.history(row)["loss"], rel=5e-3)
     assert names["result"].trainable_parameters == row["trainable_parameters"]
 
 
@@ -113,16 +116,18 @@ def test_source_and_target_are_those_of_the_run(pair, expected):
         if ":" not in pair[0]
         else [next(experiments.Grid("code", [pair], seed=[0])._combinations())]
     )
-    text = choices.code(run)
+    text = run.code()
     compile(text, "code", "exec")
     assert [part for part in expected if part not in text] == []
 
 
 def test_every_record_that_ships_has_code_that_python_reads():
-    table = experiments.records().drop_duplicates(["experiment", "source", "target", "arm", "settings"])
+    table = records.load().drop_duplicates(["experiment", "source", "target", "arm", "settings"])
     for row in table.to_dict("records"):
-        text = choices.code(Run.of(row))
-        compile(text, "code", "exec")
-        assert f"learning_rate={row['learning_rate']}, steps={row['steps']}," in text
-        assert f"seed={row['seed']})" in text
+        text = Run.of(row).code()
+        (result,) = [step.value for step in ast.parse(text).body if step.targets[0].id == "result"]
+        given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in result.keywords}
+        assert (given["learning_rate"], given["steps"]) == (row["learning_rate"], row["steps"])
+        assert (given["batch_size"], given["seed"]) == (row["batch_size"], row["seed"])
+        assert max(map(len, text.splitlines())) <= 88
     assert len(table) > 200

@@ -18,6 +18,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
+from tl_base.modules import bundle
 from tl_experiments import card, choices, explorer
 from tl_helpers import data, measures, widgets
 
@@ -25,6 +26,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "_build" / "screenshots"
 QUICK_ENOUGH = 500  # milliseconds for one change; it takes about ten
 SERVER_STARTS_IN = 300  # seconds
+IN_THEME = """(theme) => {
+    document.documentElement.dataset.theme = theme;
+    const dark = {"text-base": "#ced6dd", background: "#14181e", surface: "#222832", border: "#48566b"};
+    for (const [name, colour] of Object.entries(theme === "dark" ? dark : {}))
+        document.documentElement.style.setProperty(`--pst-color-${name}`, colour);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +85,7 @@ class Tab:
         return self.page.locator(".tlx-sentence").nth(which).inner_text()
 
     def drawn(self, series):
-        return float(self.page.locator(f".tlx-dots circle[data-series='{series}']").get_attribute("data-mean"))
+        return float(self.page.locator(f".tlx-dots [data-mean][data-series='{series}']").get_attribute("data-mean"))
 
 
 @pytest.fixture
@@ -347,8 +354,8 @@ def test_what_was_not_recorded_is_said_and_the_nearest_is_offered(open_tab, page
     runs = {key: run for key, run in shown["runs"].items() if key != f"far|10|{gone}"}
     tab = open_tab(page_of(explorer.Explorer("far", 10, states="FFR", shown=shown | {"runs": runs})))
     assert "There is no record" in tab.sentence()
-    expect(tab.page.locator(".tlx-dots circle[data-series='this']")).to_have_count(0)
-    assert tab.page.locator(".tlx-dots circle[data-series='from scratch']").count() == 1
+    expect(tab.page.locator(".tlx-dots [data-mean][data-series='this']")).to_have_count(0)
+    assert tab.page.locator(".tlx-dots [data-mean][data-series='from scratch']").count() == 1
     tab.page.get_by_role("button", name="Show the nearest").click()
     assert "There is no record" not in tab.sentence()
     assert tab.states() == "FFR"
@@ -412,7 +419,7 @@ def test_a_change_is_drawn_at_once(tab):
 @pytest.mark.parametrize(("width", "theme"), [(1000, "light"), (1000, "dark"), (360, "light"), (360, "dark")])
 def test_fits_the_screen_and_can_be_read(open_tab, page_of, shown, width, theme):
     tab = open_tab(page_of(explorer.Explorer("far", 5, states="FFR", shown=shown)), width)
-    tab.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+    tab.page.evaluate(IN_THEME, theme)
     tab.page.get_by_role("button", name="Pin as A").click()
     tab.page.get_by_label("Labels per class").select_option("2")
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -422,6 +429,40 @@ def test_fits_the_screen_and_can_be_read(open_tab, page_of, shown, width, theme)
     assert min(sizes) > 10
     SHOTS.mkdir(parents=True, exist_ok=True)
     tab.page.locator(".tlx").screenshot(path=SHOTS / f"explorer-{width}-{theme}.png")
+    assert tab.wrong == []
+
+
+CONTRASTS = """() => {
+    const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+    const light = (colour) => {
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+        const parts = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).map((part) => part / 255);
+        const [r, g, b] = parts.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    const ground = light(getComputedStyle(document.querySelector(".tlx")).backgroundColor);
+    return [...document.querySelectorAll(".tlx-line")].map((line) => {
+        const ratio = light(getComputedStyle(line).stroke) / ground;
+        return [line.dataset.series, line.getAttribute("stroke-dasharray"), Math.max(ratio, 1 / ratio)];
+    });
+}"""
+# Any that Python may give: blue, the lightest and the darkest.
+ANY_LOOKS = {"this": ("#0072B2", ""), "from scratch": ("#F0E442", "5 1.5"), "random, frozen": ("#000000", "1 2")}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_an_arm_looks_as_python_says_and_can_be_seen(open_tab, page_of, shown, theme):
+    made = explorer.Explorer("far", 5, states="FFR", shown=shown)
+    looks = {name: {"colour": colour, "marker": "s", "dash": dash} for name, (colour, dash) in ANY_LOOKS.items()}
+    made.payload = made.payload | {"looks": made.payload["looks"] | looks}
+    tab = open_tab(page_of(made))
+    tab.page.evaluate(IN_THEME, theme)
+    found = {name: (dash, contrast) for name, dash, contrast in tab.page.evaluate(CONTRASTS)}
+    print(f"\n{theme}: {found}")
+    assert {name: dash for name, (dash, _) in found.items()} == {name: dash for name, (_, dash) in ANY_LOOKS.items()}
+    assert min(contrast for _, contrast in found.values()) >= 3  # WCAG 2.2, criterion 1.4.11
+    assert tab.page.locator(".tlx-curves [style*='#0072B2']").count() == 2  # the curve and its band
     assert tab.wrong == []
 
 
@@ -463,7 +504,7 @@ window.kernel = {
 const on = (name, handler) => (handlers[name] ??= []).push(handler);
 const model = { get: (name) => values[name], set: (name, value) => (values[name] = value), save_changes() {}, on };
 model.send = (message) => kernel.sent.push(message);
-for (const el of document.querySelectorAll("[data-view]")) render({ model, el });
+for (const el of document.querySelectorAll("[data-view]")) entry.default.render({ model, el });
 """
 
 
@@ -506,8 +547,9 @@ def live_page(tmp_path_factory):
         for i, part in enumerate(parts):
             values = {name: getattr(part, name) for name in part.STATIC} | {"live": getattr(part, "live", None)}
             start = KERNEL.replace("VALUES", json.dumps(values)).replace("data-view", f"data-view='{i}'")
+            program = bundle(part.program, start)
             body.append(f"<div data-view='{i}'></div>" * views + f"<style>{part._css}</style>")
-            body.append(f'<script type="module">{part._esm.replace("export default { render };", start)}</script>')
+            body.append(f'<script type="module">{program}</script>')
         path = folder / f"live{next(count)}.html"
         head = (
             '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -840,7 +882,7 @@ def test_train_streams_points_and_ends_where_the_record_does(notebook, shown):
     expect(status).to_contain_text("conv1–conv2 copied, frozen; conv3 random, trained")
     expect(status).to_contain_text("of the test images right", timeout=90_000)
     page.get_by_label("State of conv3").select_option("R")
-    drawn = float(page.locator(".tlx-dots circle[data-series='live']").get_attribute("data-mean"))
+    drawn = float(page.locator(".tlx-dots [data-mean][data-series='live']").get_attribute("data-mean"))
     final = recorded(shown, ("far", 10, "plain", "FFR"))[0]
     assert drawn == pytest.approx(final, abs=card.TOLERANCE)
     assert len(live.get_attribute("data-values").split()) == 10

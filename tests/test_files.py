@@ -18,7 +18,7 @@ import tl_experiments as experiments
 from tl_base import files
 from tl_experiments import __main__ as command
 from tl_experiments import card, log
-from tl_helpers import models
+from tl_helpers import models, records
 
 GRID = replace(toy.GRID, seed=[0])
 ROWS = [row for run in toy.GRID.runs()[:3] for row in toy.quick_work([run], 0, None)]
@@ -52,19 +52,19 @@ WRONG = {
 }
 WRITERS = {
     "records": lambda path: experiments.run(GRID, path, progress=False, work=toy.quick_work),
-    "read": experiments.records,
+    "read": records.load,
     "arrays": lambda path: models.save_arrays(path, {"a": np.zeros(3)}),
     "text": lambda path: files.write(path, "text"),
 }
 
 
 def names_in(path):
-    return sorted(each.name for each in path.iterdir())
+    return sorted(file.name for file in path.iterdir())
 
 
 def kind_of(path):
-    told = os.lstat(path)
-    return stat.S_IFMT(told.st_mode), told.st_ino, told.st_rdev
+    status = os.lstat(path)
+    return stat.S_IFMT(status.st_mode), status.st_ino, status.st_rdev
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
@@ -73,7 +73,7 @@ def test_nothing_but_a_regular_file_is_written_or_replaced(tmp_path, message, wr
     path = tmp_path / "a.csv"
     WRONG[message](path)
     before, names = kind_of(path), names_in(tmp_path)
-    with pytest.raises((experiments.ExperimentError, files.FileError), match=message.rstrip(";")):
+    with pytest.raises((records.RecordsError, files.FileError), match=message.rstrip(";")):
         write(path)
     assert kind_of(path) == before
     assert names_in(tmp_path) == names
@@ -81,11 +81,11 @@ def test_nothing_but_a_regular_file_is_written_or_replaced(tmp_path, message, wr
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_a_folder_that_is_not_there_is_said(tmp_path, write):
-    with pytest.raises((experiments.ExperimentError, files.FileError), match=r"there is no folder .*none\. Make it"):
+    with pytest.raises((records.RecordsError, files.FileError), match=r"there is no folder .*none\. Make it"):
         write(tmp_path / "none" / "a.csv")
     assert names_in(tmp_path) == []
     (tmp_path / "none").mkdir()
-    if write is not experiments.records:
+    if write is not records.load:
         write(tmp_path / "none" / "a.csv")
         assert (tmp_path / "none" / "a.csv").is_file()
 
@@ -111,14 +111,14 @@ def test_a_link_to_a_file_stays_a_link_and_the_file_is_written(tmp_path):
         assert real.stat().st_size > 3
         assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert sorted(p.name for p in tmp_path.iterdir()) == ["arrays.csv", "real", "records.csv", "text.csv"]
-    assert len(experiments.records(tmp_path / "records.csv")) == len(GRID.runs())
+    assert len(records.load(tmp_path / "records.csv")) == len(GRID.runs())
 
 
 def test_two_runners_on_one_file_are_refused_under_two_names_too(tmp_path):
     (tmp_path / "link.csv").symlink_to("a.csv")
     with log.open_log(tmp_path / "a.csv") as file:
         file.append(ROWS)
-        with pytest.raises(experiments.ExperimentError, match="Another runner"), log.open_log(tmp_path / "link.csv"):
+        with pytest.raises(records.RecordsError, match="Another runner"), log.open_log(tmp_path / "link.csv"):
             pass
 
 
@@ -159,6 +159,7 @@ def test_the_command_says_that_a_device_is_no_file(capsys):
 
 def test_the_tools_write_through_the_same_door(root):
     """No tool and no module replaces a file on its own: what `files` refuses is refused everywhere."""
-    own = [*(root / "tools").glob("*.py"), *(root / "tl_helpers").rglob("*.py")]
+    folders = (root / "tools", *root.glob("tl_*"))
+    own = [path for folder in folders for path in folder.rglob("*.py")]
     replacing = [path.name for path in own if re.search(r"\.(part|draft)\b", path.read_text(encoding="utf-8"))]
     assert replacing == ["files.py"]

@@ -66,6 +66,38 @@ def test_the_module_has_one_exception_and_it_is_a_value_error():
     assert issubclass(measures.MeasureError, ValueError)
 
 
+# One mean -------------------------------------------------------------------------------------------------------------
+
+
+def test_mean_interval_is_students():
+    mean, half = measures.mean_interval([1.0, 2.0, 3.0])
+    assert mean == pytest.approx(2)
+    assert half == pytest.approx(4.302653 / 3**0.5)  # t(2, 0.975) from a printed table, standard deviation 1
+    assert measures.mean_interval([0.5]) == pytest.approx((0.5, np.nan), nan_ok=True)  # nothing is known of the spread
+
+
+@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
+def test_mean_interval_refuses(values):
+    with pytest.raises(measures.MeasureError, match=r"finite numbers, one a seed; found .*Leave out seeds"):
+        measures.mean_interval(values)
+
+
+def test_half_widths_of_curves_are_those_of_their_points():
+    curves = np.random.default_rng(2).normal(size=(5, 3, 2))  # seeds, points, arms
+    halves = measures.half_width(curves, 0.9)
+    assert halves.shape == (3, 2)
+    for place in np.ndindex(3, 2):
+        assert halves[place] == pytest.approx(measures.mean_interval(curves[:, *place], 0.9)[1])
+    assert np.isnan(measures.half_width(curves[:1])).all()
+    with pytest.raises(measures.MeasureError, match="between 0 and 1"):
+        measures.half_width(curves, 95)
+
+
+def test_the_quantile_is_that_of_the_printed_table():
+    assert measures.quantile(3) == pytest.approx(4.302653, rel=1e-6)
+    assert measures.quantile(10, 0.99) == pytest.approx(3.249836, rel=1e-6)
+
+
 # Negative-transfer gap ------------------------------------------------------------------------------------------------
 
 

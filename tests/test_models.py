@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
+import tl_helpers
 from tl_base.backend import keras
 from tl_helpers import data, models, transfer
 
@@ -90,7 +91,7 @@ def test_every_shipped_network_is_listed():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_ships_is_trained_and_small(name):
     classes, most = SHIPPED[name]
-    assert models.asset(f"source_{name}.npz").stat().st_size <= most
+    assert tl_helpers.asset(f"source_{name}.npz").stat().st_size <= most
     trained, untrained = models.pretrained(name), models.PRETRAINED[name]()
     assert trained.output_shape == (None, classes)
     assert [layer.name for layer in trained.layers] == [layer.name for layer in untrained.layers]
@@ -345,9 +346,13 @@ def test_a_wrong_checkpoint_is_refused_whole(tmp_path, kind):
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
 
 
-def test_a_missing_asset_names_the_command():
-    with pytest.raises(models.ModelError, match="make weights"):
-        models.asset("nothing.npz")
+@pytest.mark.parametrize("missing", ["source_digits.json", "source_digits.npz"])
+def test_a_missing_file_names_the_command(missing, tmp_path, monkeypatch):
+    for name in {"source_digits.json", "source_digits.npz"} - {missing}:
+        (tmp_path / name).symlink_to(tl_helpers.asset(name))
+    monkeypatch.setattr(models, "asset", tmp_path.joinpath)
+    with pytest.raises(models.ModelError, match=rf"{missing} .*`make weights`"):
+        models.pretrained("digits")
 
 
 def test_batch_normalisation_counts_as_a_layer_with_weights():

@@ -177,8 +177,28 @@ def test_prose_may_quote_papers_levels_symbols_and_code(tmp_path):
     assert notebooks.violations(path) == []
 
 
+DIAGRAM = re.compile(r":::\{figure-md\} (\S+)\n!\[([^\]]*)\]\((\S+)\)\n\n(.+)\n:::")
+
+
 def test_every_figure_of_the_book_has_a_name_of_its_own():
     cells = [cell for path in CHAPTERS for cell in notebooks.read(path).cells]
     names = [cell.metadata["mystnb"]["figure"]["name"] for cell in cells if "figure" in cell.metadata.get("mystnb", {})]
+    names += [name for cell in cells if cell.cell_type == "markdown" for name, *_ in DIAGRAM.findall(cell.source)]
     assert len(names) > 20
     assert [name for name in set(names) if names.count(name) > 1] == []
+
+
+def test_diagrams_are_files_that_can_be_read_anywhere(root):
+    """A wrong path or form would show the directive's text in place of the picture."""
+    cells = [cell.source for path in CHAPTERS for cell in notebooks.read(path).cells if cell.cell_type == "markdown"]
+    shown = [found for source in cells for found in DIAGRAM.findall(source)]
+    assert sum(source.count("{figure") for source in cells) == len(shown)
+    files = {root / "chapters" / path for _, _, path, _ in shown}
+    assert files == set((root / "chapters/figures").iterdir())
+    assert all(len(alt) > 50 and len(caption) > 20 for _, alt, _, caption in shown)
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        width, height = re.search(r'width="(\d+)" height="(\d+)"', text).groups()  # the page keeps their place
+        assert f'<rect width="{width}" height="{height}" fill="#fff"/>' in text  # legible on a dark page
+        assert text.count("<text") > 10
+        assert len(text) < 12_000

@@ -12,10 +12,11 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
+from tl_base import figures
+from tl_experiments import figures as of_records
 from tl_helpers import plots
 from tl_helpers.measures import Interval
 
-PAIR = [("a", "b", True), ("a", "b", False), ("a", "b", False), ("a", "b", False)]
 SCORES = {"one": {1: [0.2, 0.4], 10: [0.7, 0.8]}, "two": {1: [0.3, 0.3], 10: [0.6, 0.9]}}
 HISTORY = SimpleNamespace(steps=(10, 20), loss=(2.0, 1.0), validation_accuracy=(0.3, 0.6))
 IMAGES = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
@@ -28,30 +29,23 @@ GAINS = pd.DataFrame(
         5: {"one": Interval(0.5, -1.0, 2.0, 9)},
     }
 )
+# Each figure with a name that a reader could give: the tests draw all of them with odd ones.
 FIGURES = {
-    "image_grid": lambda: plots.image_grid(IMAGES, captions="abc"),
-    "timeline": lambda: plots.timeline(
-        [(1976, "ideas", "first"), (2014, "vision", "second"), (2014, "vision", "third")]
+    "image_grid": lambda name: plots.image_grid(IMAGES[:1], [name]),
+    "picture_rows": lambda name: plots.picture_rows({name: [IMAGES[0], RESPONSES[0, ..., 0]]}, [name, "map"]),
+    "pixel_histograms": lambda name: plots.pixel_histograms({name: IMAGES, "half": IMAGES // 2}),
+    "learning_curves": lambda name: plots.learning_curves({name: HISTORY, "two": HISTORY}),
+    "curves": lambda name: plots.curves({name: SCORES["one"], "two": SCORES["two"]}, ylabel=name, chance=0.1),
+    "curves, even": lambda name: plots.curves({name: {name: [0.1, 0.2]}}, name, scale="even"),
+    "panels": lambda name: plots.panels({name: {0: [1.0, 2.0], 0.1: [2.0]}}, name, baseline=(name, 0.2), spread=True),
+    "intervals": lambda name: plots.intervals({name: [0.1, 0.2, 0.4], "two": [0.3]}, xlabel=name, reference=0),
+    "confusion": lambda name: plots.confusion([[1, 2], [3, 4]], [name, "other"]),
+    "probability_bars": lambda name: plots.probability_bars({name: [0.1, 0.9]}, [name, "other"]),
+    "projections": lambda name: plots.projections({name: POINTS, "two": -POINTS}, np.array([0, 1, 1]), [name, "dog"]),
+    "difference_map": lambda name: of_records.difference_map(
+        pd.DataFrame({name: {name: Interval(1.0, 0.5, 2.0, 9)}}), name
     ),
-    "three_phases": plots.three_phases,
-    "three_methods": plots.three_methods,
-    "domain_and_task": lambda: plots.domain_and_task(PAIR),
-    "pixel_histograms": lambda: plots.pixel_histograms({"one": IMAGES, "two": IMAGES // 2}),
-    "learning_curves": lambda: plots.learning_curves({"one": HISTORY, "two": HISTORY}),
-    "label_efficiency": lambda: plots.label_efficiency(SCORES, chance=0.1),
-    "intervals": lambda: plots.intervals({"one": [0.1, 0.2, 0.4], "two": [0.3]}, reference=0),
-    "confusion": lambda: plots.confusion([[8, 2], [0, 9]], ["cat", "dog"]),
-    "activation_maps": lambda: plots.activation_maps({"layer": RESPONSES[0]}, channels=2),
-    "layer_sweep": lambda: plots.layer_sweep({"copied": {0: [0.1, 0.2], 1: [0.3, 0.5]}}, baseline=("none", 0.2)),
-    "transfer_plans": lambda: plots.transfer_plans({"AnB": ("A", 2, 2), "BnB+": ("B", 2, 0), "new": ("A", 0, 1)}),
-    "probability_bars": lambda: plots.probability_bars({"T = 1": [0.1, 0.9], "T = 4": [0.4, 0.6]}, "ab"),
-    "picture_rows": lambda: plots.picture_rows({"image": IMAGES, "map": IMAGES[:, ::4, ::4, 0]}, "abc"),
-    "strength_sweep": lambda: plots.strength_sweep({"distance": {0: [2, 3], 0.1: [1, 2]}, "accuracy": {0: [0.5]}}),
-    "channel_responses": lambda: plots.channel_responses(IMAGES, {"layer": RESPONSES}, "abc", channels=2),
-    "projections": lambda: plots.projections({"one": POINTS, "two": -POINTS}, np.array([0, 1, 1]), "xy"),
-    "cut_sweep": lambda: plots.cut_sweep(SWEEP, ["first", "second"]),
-    "difference_map": lambda: plots.difference_map(GAINS, "labels"),
-    "score_against_accuracy": lambda: plots.score_against_accuracy({"one": {"a": (0.1, 0.5)}}, "score"),
+    "score_against_accuracy": lambda name: of_records.score_against_accuracy({name: {name: (0.1, 0.5)}}, name),
 }
 
 
@@ -66,36 +60,33 @@ def shown(figure):
     return struct.unpack(">II", png[16:24]), metadata["image/png"], png
 
 
+def test_every_figure_is_tried():
+    drawn = {
+        name
+        for module in (plots, of_records)
+        for name, each in vars(module).items()
+        if hasattr(each, "__wrapped__") and name[0] != "_"
+    }
+    assert {name.split(",")[0] for name in FIGURES} == drawn
+
+
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_sharp_light_and_on_white(name):
-    figure = FIGURES[name]()
+def test_every_figure_is_sharp_light_and_on_white_whatever_the_readers_settings(name):
+    before = dict(matplotlib.rcParams)
+    figure = FIGURES[name]("plain")
     (width, _), metadata, png = shown(figure)
     assert width == pytest.approx(2 * metadata["width"], abs=2)  # two pixels of the file for one of the page
     assert set(metadata) == {"width"}  # a fixed height would distort the picture on a narrow page
     assert len(png) < 200_000
     assert matplotlib.colors.to_hex(figure.get_facecolor()) == "#ffffff"
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_does_not_depend_on_the_readers_settings_and_leaves_them_alone(name):
-    reference = shown(FIGURES[name]())[2]
-    before = dict(matplotlib.rcParams)
     with matplotlib.rc_context({"axes.facecolor": "red", "lines.linewidth": 9, "font.size": 30, "axes.grid": False}):
         theirs = dict(matplotlib.rcParams)
-        assert shown(FIGURES[name]())[2] == reference
+        assert shown(FIGURES[name]("plain"))[2] == png
         assert dict(matplotlib.rcParams) == theirs
     assert dict(matplotlib.rcParams) == before
 
 
-def test_inks_differ_in_colour_and_marker_and_dash():
-    for field in ("colour", "marker", "dash"):
-        assert len({getattr(ink, field) for ink in plots.INKS}) == len(plots.INKS)
-
-
-@pytest.mark.parametrize("labels", [[], list("abcdefgh")])
-def test_inks_refuse_what_cannot_be_told_apart(labels):
-    with pytest.raises(ValueError, match=f"found {len(labels)}"):
-        plots.inks(labels)
+# Pictures
 
 
 def test_image_grid_shows_every_image_pixel_by_pixel():
@@ -117,146 +108,15 @@ def test_image_grid_refuses(images, captions, found):
         plots.image_grid(images, captions)
 
 
-def test_timeline_spreads_labels_in_order_and_keeps_the_dots_true():
-    events = [(2014, "b", "late"), (1976, "a", "early"), (2014, "a", "also late"), (2013, "b", "middle")]
-    axis = plots.timeline(events).axes[0]
-    places = {text.get_text(): text.get_position()[1] for text in axis.texts}
-    assert places["early"] < places["middle"] < places["also late"] < places["late"]
-    assert places["late"] - places["also late"] > 1  # a label's height, in years
-    dots = sorted(
-        line.get_ydata()[0] for line in axis.lines if line.get_marker() == "o" and list(line.get_xdata()) == [0]
-    )
-    assert dots == [1976, 2013, 2014, 2014]
+def test_grey_images_are_grey_whatever_their_shape():
+    grey = IMAGES[..., 0]
+    for images in (grey, grey[..., None], grey / 255, list(grey)):
+        assert plots.image_grid(images).axes[0].images[0].get_cmap().name == "gray"
 
 
-@pytest.mark.parametrize(
-    ("places", "expected"), [([0, 10], [0, 10]), ([0, 0], [-0.5, 0.5]), ([0, 0.5, 1], [-0.5, 0.5, 1.5]), ([3], [3])]
-)
-def test_spread_moves_as_little_as_possible(places, expected):
-    assert plots._spread(places, 1.0) == pytest.approx(expected)
-
-
-def test_three_phases_says_what_happens_to_each_layer():
-    said = texts(plots.three_phases())
-    boxes = [text for text in said if "\n" in text]
-    assert boxes[:4] == ["conv1\ntrained", "conv2\ntrained", "conv3\ntrained", "head\ntrained"]
-    assert boxes[4:8] == ["conv1\ncopied", "conv2\ncopied", "conv3\ncopied", "head\nnew"]
-    assert boxes[8:] == ["conv1\nfrozen", "conv2\nfine-tuned", "conv3\nfine-tuned", "head\ntrained"]
-
-
-def test_three_phases_tells_copied_from_new_by_more_than_colour():
-    patches = plots.three_phases().axes[0].patches
-    hatched = [bool(patch.get_hatch()) for patch in patches if isinstance(patch, matplotlib.patches.Rectangle)]
-    assert hatched == [False] * 4 + [True, True, True, False] * 2
-
-
-def test_three_methods_says_what_each_does_to_each_layer():
-    figure = plots.three_methods()
-    states = [text.split("\n")[1] for text in texts(figure) if "\n" in text]
-    assert states == ["frozen"] * 3 + ["trained"] + ["fine-tuned"] * 3 + ["trained"] + ["trained"] * 4
-    patches = [patch for patch in figure.axes[0].patches if isinstance(patch, matplotlib.patches.Rectangle)]
-    assert [bool(patch.get_hatch()) for patch in patches] == ([True] * 3 + [False]) * 2 + [False] * 5
-
-
-def test_domain_and_task_marks_what_is_equal():
-    said = texts(plots.domain_and_task(PAIR, "from here", "to there"))
-    assert said.count("=") == 1
-    assert said.count("≠") == 3
-    assert {"from here", "to there"} <= set(said)
-
-
-def test_pixel_histograms_are_shares():
-    axis = plots.pixel_histograms({"one": np.array([0, 0, 0, 255], np.uint8)}, bins=4).axes[0]
-    assert axis.patches[0].get_data().values == pytest.approx([0.75, 0, 0, 0.25])
-
-
-def test_learning_curves_draw_the_history():
-    figure = plots.learning_curves(
-        {"a": HISTORY, "no validation": SimpleNamespace(steps=(1,), loss=(1.0,), validation_accuracy=())}
-    )
-    top, bottom = figure.axes
-    assert list(top.lines[0].get_ydata()) == [2.0, 1.0]
-    assert list(bottom.lines[0].get_ydata()) == [0.3, 0.6]
-    assert (len(top.lines), len(bottom.lines)) == (2, 1)
-
-
-def test_mean_interval_is_students():
-    mean, half = plots.mean_interval([1.0, 2.0, 3.0])
-    assert mean == pytest.approx(2)
-    assert half == pytest.approx(4.302653 / 3**0.5)  # t(2, 0.975) from a printed table, standard deviation 1
-    assert plots.mean_interval([0.5]) == pytest.approx((0.5, np.nan), nan_ok=True)  # nothing is known of the spread
-
-
-@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
-def test_mean_interval_refuses(values):
-    with pytest.raises(ValueError, match="finite numbers"):
-        plots.mean_interval(values)
-
-
-def test_label_efficiency_draws_means_seeds_and_chance():
-    axis = plots.label_efficiency({"arm": {1: [0.2, 0.4], 10: [0.7, 0.9]}}, chance=0.1).axes[0]
-    lines = {line.get_label(): list(line.get_ydata()) for line in axis.lines}
-    assert lines["arm"] == pytest.approx([0.3, 0.8])
-    assert lines["guessing"] == [0.1, 0.1]
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "10"]
-    assert sorted(y for line in axis.lines if line.get_marker() == "." for y in line.get_ydata()) == [
-        0.2,
-        0.4,
-        0.7,
-        0.9,
-    ]
-
-
-def test_intervals_put_the_first_arm_on_top_with_its_interval():
-    axis = plots.intervals({"first": [1.0, 2.0, 3.0], "second": [5.0]}).axes[0]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["first", "second"]
-    assert axis.get_ylim()[0] > axis.get_ylim()[1]
-    first, second = (bars.get_segments() for bars in axis.collections)
-    assert first[0][1][0] - first[0][0][0] == pytest.approx(2 * 4.302653 / 3**0.5)
-    assert not [segment for segment in second if len(segment)]  # one seed has no interval
-
-
-def test_layer_sweep_draws_a_panel_a_sweep_on_one_scale():
-    figure = plots.layer_sweep({"copied": {0: [1.0, 2.0, 3.0], 2: [5.0]}, "frozen": {1: [4.0]}}, baseline=("none", 0.5))
-    left, right = figure.axes
-    assert (left.get_xlabel(), right.get_xlabel()) == ("copied", "frozen")
-    assert list(left.get_xticks()) == [0, 2]
-    assert left.get_ylim() == right.get_ylim()
-    means = [list(line.get_ydata()) for line in left.lines if line.get_marker() == "o"]
-    assert means == [[2.0, 5.0]]
-    dots = [list(line.get_ydata()) for line in left.lines if line.get_marker() == "."]
-    assert dots == [[1.0, 2.0, 3.0], [5.0]]
-    for axis in (left, right):
-        assert [list(line.get_ydata()) for line in axis.lines if line.get_label() == "none"] == [[0.5, 0.5]]
-    bars = left.collections[0].get_segments()
-    assert bars[0][1][1] - bars[0][0][1] == pytest.approx(2 * 4.302653 / 3**0.5)
-
-
-def test_transfer_plans_say_where_a_layer_starts_and_whether_it_is_trained():
-    figure = plots.transfer_plans({"AnB": ("A", 2, 1), "BnB": ("B", 1, 0)}, layers=("low", "mid", "top"))
-    said = [text for text in texts(figure) if "\n" in text]
-    assert said == ["low\nfrom A", "mid\nfrom A", "top\nnew", "low\nfrom B", "mid\nnew", "top\nnew"]
-    boxes = [patch for patch in figure.axes[0].patches if patch.get_width() > 0]
-    assert [bool(box.get_hatch()) for box in boxes] == [True, True, False, True, False, False]
-    assert boxes[0].get_hatch() != boxes[3].get_hatch()
-    frozen = [matplotlib.colors.to_hex(box.get_facecolor()).upper() == plots.FROZEN for box in boxes]
-    assert frozen == [True, False, False, False, False, False]
-
-
-def test_probability_bars_write_the_largest_value_above_its_bar():
-    figure = plots.probability_bars({"cool": [0.1, 0.9], "warm": [0.6, 0.4]}, ("cat", "dog"))
-    cool, warm = figure.axes
-    assert [patch.get_height() for patch in cool.patches] == [0.1, 0.9]
-    assert [(text.get_text(), text.get_position()[0]) for text in (cool.texts[0], warm.texts[0])] == [
-        ("0.90", 1),
-        ("0.60", 0),
-    ]
-    assert [label.get_text() for label in warm.get_xticklabels()] == ["cat", "dog"]
-
-
-def test_probability_bars_refuse_other_classes():
-    with pytest.raises(ValueError, match="Expected 3 probabilities for 'cool', found shape"):
-        plots.probability_bars({"cool": [0.1, 0.9]}, "abc")
+def test_images_may_have_other_sizes():
+    figure = plots.image_grid([IMAGES[0], IMAGES[1, :3], IMAGES[2, ..., 0]])
+    assert [axis.images[0].get_array().shape for axis in figure.axes] == [(8, 8, 3), (3, 8, 3), (8, 8)]
 
 
 def test_picture_rows_keep_their_order():
@@ -275,23 +135,210 @@ def test_picture_rows_refuse_gaps(rows, captions):
         plots.picture_rows(rows, captions)
 
 
-def test_strength_sweep_draws_seeds_and_means_in_ascending_order():
-    figure = plots.strength_sweep({"moved": {0.1: [1.0, 2.0], 0: [4.0, 6.0]}, "right": {0: [0.5], 0.1: [0.7]}}, "α")
+def test_maps_are_scaled_from_zero_or_from_the_lowest_number_each_or_together():
+    maps = [np.array([[1.0, 2.0]]), np.array([[-3.0, 4.0]])]
+    for together, expected in ((False, [(0, 2), (-3, 4)]), (True, [(-3, 4), (-3, 4)])):
+        axes = plots.picture_rows({"row": maps}, together=together).axes
+        assert [axis.images[0].get_clim() for axis in axes] == expected
+
+
+def test_the_strongest_channels_are_those_that_vary_most_and_share_a_scale_in_each_image():
+    strongest = plots.strongest(RESPONSES, 2)
+    assert list(strongest) == [2, 0]  # the square varies most, the root least
+    for image in range(3):
+        largest = RESPONSES[image][..., [0, 2]].max()
+        for channel, maps in strongest.items():
+            assert maps[image] == pytest.approx(RESPONSES[image, ..., channel] / largest)
+    assert not plots.strongest(np.zeros((1, 2, 2, 1)))[0].any()  # a channel that is dead stays black
+
+
+# Curves and comparisons
+
+
+def dots(axis):
+    return [list(line.get_ydata()) for line in axis.lines if line.get_marker() == "."]
+
+
+def height_of(bars, place=0):
+    return np.ptp(bars.lines[2][0].get_segments()[place][:, 1])
+
+
+HALF = 4.302653 / 3**0.5  # of the interval of three values with standard deviation 1: t(2, 0.975) from a printed table
+
+
+def test_curves_draw_means_seeds_and_chance_and_name_each_line_where_it_ends():
+    axis = plots.curves({"low": {1: [0.1], 10: [0.2]}, "high": {1: [0.2, 0.4], 10: [0.7, 0.9]}}, chance=0.05).axes[0]
+    low, high = axis.containers
+    assert low.lines[0].get_ydata() == pytest.approx([0.1, 0.2])
+    assert high.lines[0].get_ydata() == pytest.approx([0.3, 0.8])
+    assert dots(axis) == [[0.1], [0.2], [0.2, 0.4], [0.7, 0.9]]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "10"]
+    assert [text.get_text() for text in sorted(axis.texts, key=lambda text: text.get_position()[1])] == [
+        "guessing",
+        "low",
+        "high",
+    ]
+    assert [text.get_color() for text in axis.texts[1:]] == [bars.lines[0].get_color() for bars in (low, high)]
+
+
+def test_curves_over_layers_put_means_and_intervals_at_their_layers():
+    axis = plots.curves(SWEEP, "cut after", scale="even").axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["first", "second"]
+    one, two = axis.containers
+    assert one.lines[0].get_ydata() == pytest.approx([0.2, 0.5])
+    assert two.lines[0].get_ydata() == pytest.approx([0.5])
+    assert np.round(one.lines[0].get_xdata()).tolist() == [0, 1]
+    assert np.round(two.lines[0].get_xdata()).tolist() == [1]  # an arm that lacks a layer does not move to another's
+    assert height_of(one) == pytest.approx(2 * 0.1 * HALF)
+
+
+def test_places_stand_in_the_order_that_is_asked_for():
+    names = [
+        label.get_text()
+        for label in plots.curves(SWEEP, scale="even", order=["second", "first"]).axes[0].get_xticklabels()
+    ]
+    assert names == ["second", "first"]
+    numbers = plots.curves({"arm": {10: [0.5], 2: [0.4]}}, scale="even").axes[0]
+    assert [label.get_text() for label in numbers.get_xticklabels()] == ["2", "10"]
+    assert numbers.containers[0].lines[0].get_ydata() == pytest.approx([0.4, 0.5])
+
+
+def test_names_at_the_ends_of_lines_do_not_touch_and_stay_inside():
+    arms = {f"arm number {i}": {1: [0.3], 10: [0.5 + i / 1000]} for i in range(6)} | {"best": {1: [0.9], 10: [0.95]}}
+    figure = plots.curves(arms, chance=0.1)
+    figure.draw_without_rendering()
+    names = figure.axes[0].texts
+    assert len(names) == 8
+    assert overlaps(names, "y") == 0
+    inside = figure.axes[0].get_window_extent()
+    boxes = [text.get_window_extent() for text in names]
+    assert min(box.y0 for box in boxes) >= inside.y0 - 1
+    assert max(box.y1 for box in boxes) <= inside.y1 + 1
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+
+
+def test_names_that_have_no_room_at_the_ends_stand_in_a_legend_in_their_order():
+    long = "a network trained on another data set and then fine-tuned, with a learning rate of its own, number "
+    arms = {f"{long}{i}": {1: [i / 10, i / 9], 10: [i / 8, i / 7]} for i in range(7)}
+    figure = plots.curves(arms)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert ["".join(text.get_text().split()) for text in legend.get_texts()] == ["".join(n.split()) for n in arms]
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    assert figure.axes[0].get_window_extent().height > 150  # of 100 an inch
+    assert not figure.axes[0].texts
+
+
+def test_several_seeds_at_one_place_have_an_interval_that_is_seen():
+    axis = plots.curves({"arm": {5: [0.2, 0.4, 0.6]}}).axes[0]
+    assert height_of(axis.containers[0]) == pytest.approx(2 * 0.2 * HALF)
+    band = plots.curves({"arm": {1: [0.2, 0.4, 0.6], 5: [0.2, 0.4, 0.6]}}).axes[0].collections[0]
+    assert np.ptp(band.get_paths()[0].vertices[:, 1]) == pytest.approx(2 * 0.2 * HALF)
+
+
+def test_one_seed_has_no_interval_anywhere():
+    for figure in (
+        plots.curves({"arm": {1: [0.5]}}),
+        plots.curves({"arm": {"a": [0.5]}}, scale="even"),
+        plots.intervals({"arm": [0.5]}),
+        plots.panels({"arm": {0: [0.5]}}, spread=True),
+    ):
+        (bars,) = [each for axis in figure.axes for each in axis.containers]
+        ends = np.concatenate([np.ravel(cap.get_xydata()[:, int(not bars.has_xerr)]) for cap in bars.lines[1]])
+        assert np.isnan(ends).all()
+    band = plots.curves({"arm": {1: [0.5], 2: [0.6, 0.7]}}).axes[0].collections[0].get_paths()
+    assert all(1 not in path.vertices[:, 0] for path in band)
+
+
+def test_panels_draw_seeds_and_means_in_ascending_order_on_scales_of_their_own():
+    figure = plots.panels({"moved": {0.1: [1.0, 2.0], 0: [4.0, 6.0]}, "right": {0: [0.5], 0.1: [0.7]}}, "α")
     moved, right = figure.axes
-    assert [list(line.get_ydata()) for line in moved.lines] == [[4, 6], [1, 2], [5, 1.5]]
+    assert dots(moved) == [[4, 6], [1, 2]]
+    assert list(moved.containers[0].lines[0].get_ydata()) == [5, 1.5]
+    assert not moved.containers[0].has_yerr
     assert [label.get_text() for label in moved.get_xticklabels()] == ["0", "0.1"]
     assert (moved.get_title(), right.get_title(), moved.get_xlabel()) == ("moved", "right", "α")
+    assert moved.get_ylim() != right.get_ylim()
 
 
-def test_channel_responses_show_the_channels_that_vary_most_on_one_scale_an_image_and_layer():
-    axes = plots.channel_responses(IMAGES, {"layer": RESPONSES}, "abc", channels=2).axes
-    assert [axis.get_title() for axis in axes[:3]] == ["image", "layer\nno. 2", "layer\nno. 0"]
-    for row in range(3):
-        image, first, second = (axis.images[0] for axis in axes[3 * row : 3 * row + 3])
-        assert np.array_equal(image.get_array(), IMAGES[row])
-        assert np.array_equal(first.get_array(), RESPONSES[row, ..., 2])
-        assert np.array_equal(second.get_array(), RESPONSES[row, ..., 0])
-        assert first.get_clim() == second.get_clim() == (0, RESPONSES[row][..., [0, 2]].max())
+def test_panels_of_one_quantity_share_its_scale_and_what_to_compare_with():
+    sweeps = {"copied": {0: [1.0, 2.0, 3.0], 2: [5.0]}, "frozen": {1: [4.0]}}
+    figure = plots.panels(sweeps, "layers", "accuracy", baseline=("none", 0.5), spread=True)
+    left, right = figure.axes
+    assert left.get_ylim() == right.get_ylim()
+    assert (left.get_ylabel(), right.get_ylabel()) == ("accuracy", "")
+    for axis in (left, right):
+        assert [list(line.get_ydata()) for line in axis.lines if line.get_label() == "none"] == [[0.5, 0.5]]
+    assert height_of(left.containers[0]) == pytest.approx(2 * HALF)
+
+
+def test_panels_beyond_three_start_a_second_row_and_none_is_left_out():
+    sweeps = {f"quantity {i}": {0: [i, i + 1.0]} for i in range(7)}
+    figure = plots.panels(sweeps)
+    figure.draw_without_rendering()
+    axes = [axis for axis in figure.axes if axis.axison]
+    assert [axis.get_title() for axis in axes] == list(sweeps)
+    assert min(axis.get_window_extent().width for axis in axes) > 100
+
+
+def test_a_legend_gives_way_to_the_lines():
+    free = plots.panels({"layers": {0: [0.1, 0.1], 1: [0.9, 0.9]}}, baseline=("alone", 0.8))
+    assert free.axes[0].get_legend()
+    taken = plots.panels({"layers": {0: [0.9, 0.9], 1: [0.2, 0.2]}}, baseline=("alone", 0.21))
+    assert not taken.axes[0].get_legend()
+    assert taken.legends
+
+
+def test_intervals_put_the_first_arm_on_top_with_its_interval():
+    axis = plots.intervals({"first": [1.0, 2.0, 3.0], "second": [5.0]}).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["first", "second"]
+    assert axis.get_ylim()[0] > axis.get_ylim()[1]
+    first, second = (bars.get_segments() for bars in axis.collections)
+    assert first[0][1][0] - first[0][0][0] == pytest.approx(2 * HALF)
+    assert not [segment for segment in second if len(segment)]  # one seed has no interval
+
+
+def test_learning_curves_draw_the_history():
+    figure = plots.learning_curves(
+        {"a": HISTORY, "no validation": SimpleNamespace(steps=(1,), loss=(1.0,), validation_accuracy=())}
+    )
+    top, bottom = figure.axes
+    assert list(top.lines[0].get_ydata()) == [2.0, 1.0]
+    assert list(bottom.lines[0].get_ydata()) == [0.3, 0.6]
+    assert (len(top.lines), len(bottom.lines)) == (2, 1)
+
+
+def test_a_loss_that_is_no_number_or_negative_is_told_or_shown():
+    broken = SimpleNamespace(steps=(10, 20, 30), loss=(2.0, np.nan, np.inf), validation_accuracy=())
+    below = SimpleNamespace(steps=(10, 20, 30), loss=(2.0, -1.0, -4.0), validation_accuracy=())
+    figure = plots.learning_curves({"broken": broken, "below": below})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "broken (loss not finite at step 20)",
+        "below",
+    ]
+    assert figure.axes[0].get_ylim()[0] < -4
+    assert "no validation images" in texts(figure)
+
+
+def test_pixel_histograms_are_shares():
+    axis = plots.pixel_histograms({"one": np.array([0, 0, 0, 255], np.uint8)}, bins=4).axes[0]
+    assert axis.patches[0].get_data().values == pytest.approx([0.75, 0, 0, 0.25])
+
+
+def test_probability_bars_write_the_largest_value_above_its_bar():
+    figure = plots.probability_bars({"cool": [0.1, 0.9], "warm": [0.6, 0.4]}, ("cat", "dog"))
+    cool, warm = figure.axes
+    assert [patch.get_height() for patch in cool.patches] == [0.1, 0.9]
+    assert [(text.get_text(), text.get_position()[0]) for text in (cool.texts[0], warm.texts[0])] == [
+        ("0.90", 1),
+        ("0.60", 0),
+    ]
+    assert [label.get_text() for label in warm.get_xticklabels()] == ["cat", "dog"]
+
+
+def test_probability_bars_refuse_other_classes():
+    with pytest.raises(ValueError, match="Expected 3 probabilities for 'cool', found shape"):
+        plots.probability_bars({"cool": [0.1, 0.9]}, "abc")
 
 
 def test_projections_draw_each_point_as_its_class():
@@ -312,20 +359,22 @@ def test_projections_have_ten_colours_and_refuse_more_classes():
         plots.projections({"one": POINTS}, np.zeros(3, int), "abcdefghijk")
 
 
-def test_cut_sweep_puts_means_and_intervals_at_their_layers():
-    axis = plots.cut_sweep(SWEEP, ["first", "second"]).axes[0]
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["first", "second"]
-    one, two = axis.containers
-    assert one.lines[0].get_ydata() == pytest.approx([0.2, 0.5])
-    assert two.lines[0].get_ydata() == pytest.approx([0.5])
-    assert np.round(one.lines[0].get_xdata()).tolist() == [0, 1]
-    assert np.round(two.lines[0].get_xdata()).tolist() == [1]  # an arm that lacks a layer does not move to another's
-    low, high = one.lines[2][0].get_segments()[0][:, 1]
-    assert high - low == pytest.approx(2 * 4.302653 * 0.1 / 3**0.5)
+def test_classes_with_one_initial_are_told_apart_by_numbers():
+    figure = plots.projections({"one": POINTS}, np.array([0, 1, 2]), ["cat", "car", "$5"])
+    outlines = [line.get_marker().vertices.tobytes() for line in figure.axes[0].lines]
+    assert len(set(outlines)) == 3
+    assert outlines[0] == plots._mark("0").vertices.tobytes()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "car", "$5"]
+    digits = plots.projections({"one": POINTS}, np.array([0, 1, 1]), ["3", "_"])
+    assert not digits.legends  # the mark is the name
+    assert digits.axes[0].lines[1].get_marker().vertices.tobytes() == plots._mark("_").vertices.tobytes()
+
+
+# About the records
 
 
 def test_score_against_accuracy_names_its_points():
-    figure = plots.score_against_accuracy(
+    figure = of_records.score_against_accuracy(
         {"one": {"a": (0.1, 0.5), "b": (0.2, 0.6)}, "two": {"c": (0.3, 0.7)}}, "score"
     )
     axis = figure.axes[0]
@@ -336,25 +385,46 @@ def test_score_against_accuracy_names_its_points():
 
 def test_score_against_accuracy_keeps_names_apart():
     points = {"one": {"a": (0.1, 0.5), "b": (0.1, 0.5), "c": (0.1, 0.9)}, "two": {"d": (0.1, 0.5)}}
-    texts_of = {text.get_text(): text for text in plots.score_against_accuracy(points, "score").axes[0].texts}
+    texts_of = {text.get_text(): text for text in of_records.score_against_accuracy(points, "score").axes[0].texts}
     assert texts_of["b"].xyann[1] - texts_of["a"].xyann[1] == pytest.approx(0.05 * 0.4)
     assert texts_of["c"].xyann[1] == pytest.approx(0.9)
     assert texts_of["a"].xyann[0] > 0 > texts_of["d"].xyann[0]  # the second series on the other side
 
 
 def test_score_against_accuracy_leaves_names_out_where_there_is_no_room():
-    axis = plots.score_against_accuracy({"one": {"a": (0.1, 0.5), "b": (0.2, 0.6)}}, "score", named=False).axes[0]
+    axis = of_records.score_against_accuracy({"one": {"a": (0.1, 0.5), "b": (0.2, 0.6)}}, "score", named=False).axes[0]
     assert not axis.texts
     assert np.array_equal(axis.lines[0].get_xydata(), [[0.1, 0.5], [0.2, 0.6]])
 
 
+def test_equal_accuracies_keep_their_names_apart_and_inside():
+    figure = of_records.score_against_accuracy({"one": {f"name {i}": (i, 0.5) for i in range(40)}}, "score")
+    figure.draw_without_rendering()
+    names = figure.axes[0].texts
+    inside = figure.axes[0].get_window_extent()
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in names]  # without their lines
+    heights = sorted((box.y0 + box.y1) / 2 for box in boxes)
+    assert min(np.diff(heights)) > 9
+    assert inside.y0 < heights[0] < heights[-1] < inside.y1
+
+
 def test_difference_map_brackets_what_is_not_told_apart_and_leaves_gaps_empty():
-    axis = plots.difference_map(GAINS, "labels").axes[0]
+    axis = of_records.difference_map(GAINS, "labels").axes[0]
     found = {text.get_position(): text.get_text() for text in axis.texts}
     assert found == {(0, 0): "+3.0", (0, 1): "-2.0", (1, 0): "(+0.5)"}
     picture = axis.images[0]
     assert picture.get_clim() == (-3, 3)  # zero is in the middle: the sign of a difference is its colour
     assert [label.get_text() for label in axis.get_yticklabels()] == ["one", "two"]
+
+
+def test_small_differences_keep_two_digits_and_zeros_are_white():
+    small = pd.DataFrame({"a": {"r": Interval(0.034, 0.01, 0.05, 9), "s": Interval(-0.002, -0.01, 0.01, 9)}})
+    assert [text.get_text() for text in of_records.difference_map(small, "x").axes[0].texts] == ["+0.034", "(-0.002)"]
+    zero = of_records.difference_map(pd.DataFrame({"a": {"r": Interval(0.0, 0.0, 0.0, 9)}}), "x").axes[0].images[0]
+    assert min(zero.to_rgba(0.0)[:3]) > 0.9
+
+
+# Contrast
 
 
 def luminance(colour):
@@ -396,52 +466,26 @@ def test_counts_can_be_read_where_a_network_only_guesses():
 
 def test_differences_can_be_read_on_every_shade():
     steps = pd.DataFrame([[Interval(float(value), value - 1.0, value + 1.0, 5) for value in range(-8, 9)]])
-    figure = plots.difference_map(steps, "x")
+    figure = of_records.difference_map(steps, "x")
     assert len(figure.axes[0].texts) == 17
     assert min(contrasts(figure)) >= 4.5
 
 
+# Names
+
+
 ODD = ("_x", r"5 $ and 10 $, 50 % {a}^b_c\alpha & <b>~")
-NAMED = {
-    "image_grid": lambda name: plots.image_grid(IMAGES[:1], [name]),
-    "timeline": lambda name: plots.timeline([(2000, name, "text"), (2001, "field", name)]),
-    "domain_and_task": lambda name: plots.domain_and_task([(name, "b", True)] * 4, name),
-    "pixel_histograms": lambda name: plots.pixel_histograms({name: IMAGES}),
-    "learning_curves": lambda name: plots.learning_curves({name: HISTORY}),
-    "label_efficiency": lambda name: plots.label_efficiency({name: SCORES["one"]}, ylabel=name),
-    "label_efficiency, many": lambda name: plots.label_efficiency(dict.fromkeys(["a", "b", "c", name], SCORES["one"])),
-    "intervals": lambda name: plots.intervals({name: [0.1, 0.2]}, xlabel=name),
-    "confusion": lambda name: plots.confusion([[1, 2], [3, 4]], [name, "other"]),
-    "activation_maps": lambda name: plots.activation_maps({name: RESPONSES[0]}),
-    "layer_sweep": lambda name: plots.layer_sweep({name: {0: [0.1, 0.2]}}, baseline=(name, 0.2)),
-    "transfer_plans": lambda name: plots.transfer_plans({name: (name, 1, 1)}, layers=(name, "head")),
-    "probability_bars": lambda name: plots.probability_bars({name: [0.1, 0.9]}, [name, "other"]),
-    "picture_rows": lambda name: plots.picture_rows({name: IMAGES[:1]}, [name]),
-    "strength_sweep": lambda name: plots.strength_sweep({name: {0: [1.0]}}, xlabel=name),
-    "channel_responses": lambda name: plots.channel_responses(IMAGES[:1], {name: RESPONSES[:1]}, [name]),
-    "projections": lambda name: plots.projections({name: POINTS}, np.array([0, 1, 1]), [name, "other"]),
-    "cut_sweep": lambda name: plots.cut_sweep({name: {name: [0.1, 0.2]}}, [name], xlabel=name),
-    "difference_map": lambda name: plots.difference_map(pd.DataFrame({name: {name: Interval(1.0, 0.5, 2.0, 9)}}), name),
-    "score_against_accuracy": lambda name: plots.score_against_accuracy({name: {name: (0.1, 0.5)}}, name),
-}
-
-
-def test_every_figure_is_tried_and_every_one_with_names_with_odd_ones():
-    assert set(FIGURES) == {
-        name for name, each in vars(plots).items() if hasattr(each, "__wrapped__") and name[0] != "_"
-    }
-    assert {name.split(",")[0] for name in NAMED} == set(FIGURES) - {"three_phases", "three_methods"}
 
 
 @functools.cache
 def times_named(figure):
-    return sum("plain" in text for text in texts(NAMED[figure]("plain")))
+    return sum("plain" in text for text in texts(FIGURES[figure]("plain")))
 
 
 @pytest.mark.parametrize("name", ODD)
-@pytest.mark.parametrize("figure", NAMED)
+@pytest.mark.parametrize("figure", FIGURES)
 def test_names_are_shown_as_they_are(figure, name):
-    odd, expected = NAMED[figure](name), times_named(figure)
+    odd, expected = FIGURES[figure](name), times_named(figure)
     assert expected
     squeezed = "".join(name.split())
     found = [text for text in odd.findobj(matplotlib.text.Text) if squeezed in "".join(text.get_text().split())]
@@ -449,35 +493,11 @@ def test_names_are_shown_as_they_are(figure, name):
     assert not any(text.get_parse_math() for text in found)
 
 
-def test_formulas_and_logarithmic_ticks_of_the_book_stay_what_they_are():
-    formulas = [text for text in plots.domain_and_task(PAIR).axes[0].texts if text.get_parse_math()]
-    assert [text.get_text() for text in formulas] == [r"$\mathcal{X}$", "$P(X)$", r"$\mathcal{Y}$", r"$P(y\,|\,x)$"]
+def test_logarithmic_ticks_stay_what_they_are():
     axis = plots.pixel_histograms({"one": np.array([0] * 99 + [255], np.uint8)}).axes[0]
     axis.figure.draw_without_rendering()
     assert {"10⁻²", "10⁻¹", "10⁰"} <= {label.get_text() for label in axis.get_yticklabels()}
     assert not any("$" in text for text in texts(axis.figure))
-
-
-def test_a_legend_names_the_series_in_their_order_and_stays_inside_the_figure():
-    long = "a network trained on another data set and then fine-tuned, with a learning rate of its own, number "
-    for count in (2, 7):
-        arms = {f"{long}{i}": {1: [i / 10, i / 9], 10: [i / 8, i / 7]} for i in range(count)}
-        figure = plots.label_efficiency(arms)
-        figure.draw_without_rendering()
-        (legend,) = figure.legends or [figure.axes[0].get_legend()]
-        assert ["".join(text.get_text().split()) for text in legend.get_texts()] == ["".join(n.split()) for n in arms]
-        assert legend.get_window_extent().x1 <= figure.bbox.x1
-        assert figure.axes[0].get_window_extent().height > 150  # of 100 an inch
-
-
-def test_a_legend_gives_way_to_the_lines():
-    free = plots.label_efficiency({"low": {1: [0.1, 0.2], 10: [0.8, 0.9]}})
-    assert free.axes[0].get_legend()
-    taken = plots.label_efficiency({"high": {1: [0.9, 0.9], 10: [0.1, 0.1]}})
-    assert not taken.axes[0].get_legend()
-    assert taken.legends
-    sweep = {"layers": {0: [0.9, 0.9], 1: [0.2, 0.2]}}
-    assert plots.layer_sweep(sweep, baseline=("alone", 0.21)).legends
 
 
 @pytest.fixture
@@ -533,10 +553,10 @@ def test_letters_that_no_font_has_are_named_once_with_what_to_install(only_dejav
     figure.draw_without_rendering()  # a second warning would be an error here
 
 
-@pytest.mark.parametrize("figure", NAMED)
+@pytest.mark.parametrize("figure", FIGURES)
 def test_every_figure_tells_of_letters_that_no_font_has_in_one_sentence(only_dejavu, figure):
     with pytest.warns(UserWarning) as told:  # noqa: PT030 - all that is said, whoever says it
-        NAMED[figure]("猫🐘").draw_without_rendering()
+        FIGURES[figure]("猫🐘").draw_without_rendering()
     assert ["fonts-noto-cjk fonts-symbola" in str(each.message) for each in told] == [True]
 
 
@@ -551,7 +571,7 @@ def test_the_advice_about_a_font_is_followed(only_dejavu, monkeypatch, tmp_path,
     for figure in (plots.intervals({name: [0.5, 0.6]}), plots.probability_bars({name: [1.0]}, [name])):
         shown(figure)  # a warning would be an error here: every letter is drawn
         (text, *_) = (text for text in figure.findobj(matplotlib.text.Text) if text.get_text() == name)
-        assert text.get_fontfamily() == [plots.FONT, "New Font"]
+        assert text.get_fontfamily() == [figures.FONT, "New Font"]
 
 
 def test_a_font_file_of_ones_own_is_used_after_addfont(only_dejavu, tmp_path):
@@ -562,7 +582,7 @@ def test_a_font_file_of_ones_own_is_used_after_addfont(only_dejavu, tmp_path):
 @pytest.mark.parametrize("name", ["кошка", "γάτα", "قطة", "köttur", "a\u200db", "x ≤ 2 → ∞"])
 def test_other_letters_of_the_books_font_need_no_other(only_dejavu, name):
     plots.intervals({name: [0.5, 0.6]}).draw_without_rendering()
-    assert plots._fonts(name) == ([plots.FONT], "")
+    assert figures.fonts(name) == ([figures.FONT], "")
 
 
 def overlaps(found, along):
@@ -606,8 +626,8 @@ def test_a_confusion_matrix_names_a_class_without_images():
     lambda names: plots.confusion(np.ones((4, 4), int), names),
     lambda names: plots.probability_bars({"a": [0.25] * 4}, names),
     lambda names: plots.intervals({name: [0.1, 0.2] for name in names}),
-    lambda names: plots.cut_sweep({"a": {name: [0.1, 0.2] for name in names}}, names),
-    lambda names: plots.difference_map(pd.DataFrame({n: {n: Interval(1.0, 0.5, 2.0, 9)} for n in names}), "x"),
+    lambda names: plots.curves({"a": {name: [0.1, 0.2] for name in names}}, scale="even"),
+    lambda names: of_records.difference_map(pd.DataFrame({n: {n: Interval(1.0, 0.5, 2.0, 9)} for n in names}), "x"),
 ])  # fmt: skip
 def test_long_names_are_told_apart_and_leave_room_for_what_they_name(draw):
     figure = draw([f"{'a name of a class that goes on and on ' * 6}{i}" for i in range(4)])
@@ -621,30 +641,9 @@ def test_long_names_are_told_apart_and_leave_room_for_what_they_name(draw):
     assert axis.get_window_extent().height > 60
 
 
-def test_one_seed_has_no_interval_anywhere():
-    single = {"arm": {1: [0.5], 2: [0.6, 0.7]}}
-    for figure in (
-        plots.label_efficiency({"arm": {1: [0.5]}}),
-        plots.intervals({"arm": [0.5]}),
-        plots.layer_sweep({"arm": {0: [0.5]}}),
-        plots.cut_sweep({"arm": {"a": [0.5]}}, ["a"]),
-    ):
-        (bars,) = [each for axis in figure.axes for each in axis.containers]
-        ends = np.concatenate([np.ravel(cap.get_xydata()[:, int(not bars.has_xerr)]) for cap in bars.lines[1]])
-        assert np.isnan(ends).all()
-    band = plots.label_efficiency(single).axes[0].collections[0].get_paths()
-    assert all(1 not in path.vertices[:, 0] for path in band)
-
-
-def test_several_seeds_at_one_number_of_labels_have_an_interval_that_is_seen():
-    axis = plots.label_efficiency({"arm": {5: [0.2, 0.4, 0.6]}}).axes[0]
-    low, high = axis.containers[0].lines[2][0].get_segments()[0][:, 1]
-    assert high - low == pytest.approx(2 * 4.302653 * 0.2 / 3**0.5)
-
-
 def test_numbers_below_an_axis_do_not_run_into_each_other():
     for counts in (range(1, 51), [1, 2, 1000, 1001, 1002], [100_000, 100_001]):
-        figure = plots.label_efficiency({"arm": {count: [0.1, 0.2] for count in counts}})
+        figure = plots.curves({"arm": {count: [0.1, 0.2] for count in counts}})
         figure.draw_without_rendering()
         labels = [label for label in figure.axes[0].get_xticklabels() if label.get_text()]
         assert labels[0].get_text() == str(counts[0])
@@ -658,85 +657,11 @@ def test_ticks_say_values_not_offsets():
     assert all(0.9699 < float(label.get_text()) < 0.9701 for label in axis.get_xticklabels())
 
 
-def test_a_loss_that_is_no_number_or_negative_is_told_or_shown():
-    broken = SimpleNamespace(steps=(10, 20, 30), loss=(2.0, np.nan, np.inf), validation_accuracy=())
-    below = SimpleNamespace(steps=(10, 20, 30), loss=(2.0, -1.0, -4.0), validation_accuracy=())
-    figure = plots.learning_curves({"broken": broken, "below": below})
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "broken (loss not finite at step 20)",
-        "below",
-    ]
-    assert figure.axes[0].get_ylim()[0] < -4
-    assert "no validation images" in texts(figure)
-
-
-def test_panels_beyond_three_start_a_second_row_and_none_is_left_out():
-    sweeps = {f"quantity {i}": {0: [i, i + 1.0]} for i in range(7)}
-    for draw in (plots.strength_sweep, plots.layer_sweep):
-        figure = draw(sweeps)
-        figure.draw_without_rendering()
-        panels = [axis for axis in figure.axes if axis.axison]
-        assert [axis.get_title() or axis.get_xlabel() for axis in panels] == list(sweeps)
-        assert min(axis.get_window_extent().width for axis in panels) > 100
-        with pytest.raises(ValueError, match="found 8"):
-            draw({f"quantity {i}": {0: [1.0]} for i in range(8)})
-
-
-def test_classes_with_one_initial_are_told_apart_by_numbers():
-    figure = plots.projections({"one": POINTS}, np.array([0, 1, 2]), ["cat", "car", "$5"])
-    outlines = [line.get_marker().vertices.tobytes() for line in figure.axes[0].lines]
-    assert len(set(outlines)) == 3
-    assert outlines[0] == plots._mark("0").vertices.tobytes()
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "car", "$5"]
-    digits = plots.projections({"one": POINTS}, np.array([0, 1, 1]), ["3", "_"])
-    assert not digits.legends  # the mark is the name
-    assert digits.axes[0].lines[1].get_marker().vertices.tobytes() == plots._mark("_").vertices.tobytes()
-
-
-def test_negative_responses_are_not_shown_as_zero():
-    figure = plots.channel_responses(IMAGES, {"layer": RESPONSES - 5}, "abc", channels=1)
-    found = [axis.images[0] for axis in figure.axes if axis.images and axis.images[0].get_cmap().name == "magma"]
-    assert [picture.get_clim() for picture in found] == [
-        (min(0, p.get_array().min()), p.get_array().max()) for p in found
-    ]
-    assert found[0].get_clim()[0] < 0
-
-
-def test_grey_images_are_grey_whatever_their_shape():
-    grey = IMAGES[..., 0]
-    for images in (grey, grey[..., None], grey / 255, list(grey)):
-        figure = plots.channel_responses(images, {"layer": RESPONSES}, "abc")
-        assert figure.axes[4].images[0].get_cmap().name == "gray"
-        assert plots.image_grid(images).axes[0].images[0].get_cmap().name == "gray"
-
-
-def test_images_may_have_other_sizes():
-    figure = plots.image_grid([IMAGES[0], IMAGES[1, :3], IMAGES[2, ..., 0]])
-    assert [axis.images[0].get_array().shape for axis in figure.axes] == [(8, 8, 3), (3, 8, 3), (8, 8)]
-
-
-def test_small_differences_keep_two_digits_and_zeros_are_white():
-    small = pd.DataFrame({"a": {"r": Interval(0.034, 0.01, 0.05, 9), "s": Interval(-0.002, -0.01, 0.01, 9)}})
-    assert [text.get_text() for text in plots.difference_map(small, "x").axes[0].texts] == ["+0.034", "(-0.002)"]
-    zero = plots.difference_map(pd.DataFrame({"a": {"r": Interval(0.0, 0.0, 0.0, 9)}}), "x").axes[0].images[0]
-    assert min(zero.to_rgba(0.0)[:3]) > 0.9
-
-
-def test_equal_accuracies_keep_their_names_apart_and_inside():
-    figure = plots.score_against_accuracy({"one": {f"name {i}": (i, 0.5) for i in range(40)}}, "score")
-    figure.draw_without_rendering()
-    names = figure.axes[0].texts
-    inside = figure.axes[0].get_window_extent()
-    boxes = [matplotlib.text.Text.get_window_extent(text) for text in names]  # without their lines
-    heights = sorted((box.y0 + box.y1) / 2 for box in boxes)
-    assert min(np.diff(heights)) > 9
-    assert inside.y0 < heights[0] < heights[-1] < inside.y1
-
-
-def test_many_events_have_a_line_each():
-    figure = plots.timeline([(2000 + i / 10, "field", f"event {i}") for i in range(60)])
-    figure.draw_without_rendering()
-    assert overlaps([text for text in figure.axes[0].texts if "event" in text.get_text()], "y") == 0
+@pytest.mark.parametrize(
+    ("places", "expected"), [([0, 10], [0, 10]), ([0, 0], [-0.5, 0.5]), ([0, 0.5, 1], [-0.5, 0.5, 1.5]), ([3], [3])]
+)
+def test_spread_moves_as_little_as_possible(places, expected):
+    assert figures.spread(places, 1.0) == pytest.approx(expected)
 
 
 GOOD = Interval(1.0, 0.5, 2.0, 9)
@@ -748,24 +673,17 @@ TOLD = {  # what is wrong, the words that say so, and what the words ask for
         lambda: plots.image_grid(IMAGES.astype(int).astype("uint8"))),
     "NaN in an image": (lambda: plots.image_grid([[[np.nan]]]), "from nan to nan", None),
     "channels": (lambda: plots.image_grid(np.zeros((1, 4, 4, 2))), r"found \(4, 4, 2\)", None),
-    "no event": (lambda: plots.timeline([]), "at least one event", None),
-    "a year": (lambda: plots.timeline([(np.nan, "a", "b")]), "finite years, found nan", None),
-    "a long event": (
-        lambda: plots.timeline([(2000, "a", "b " * 200)]), "Shorten it",
-        lambda: plots.timeline([(2000, "a", "b " * 20)])),
-    "three rows": (lambda: plots.domain_and_task(PAIR[:3]), "four rows", lambda: plots.domain_and_task(PAIR)),
-    "a long space": (lambda: plots.domain_and_task([("b " * 200, "c", True)] * 4), "Shorten it", None),
     "float pixels": (
         lambda: plots.pixel_histograms({"a": IMAGES / 255}), "Turn floats from 0 to 1 into",
         lambda: plots.pixel_histograms({"a": (255 * (IMAGES / 255)).round().astype("uint8")})),
     "no pixels": (lambda: plots.pixel_histograms({"a": IMAGES[:0]}), "found 0", None),
     "a failed seed": (
-        lambda: plots.label_efficiency({"arm": {1: [0.5, np.nan, 0.6]}}), r"'arm' at 1.*Leave out seeds that failed",
-        lambda: plots.label_efficiency({"arm": {1: [0.5, 0.6]}})),
+        lambda: plots.curves({"arm": {1: [0.5, np.nan, 0.6]}}), r"'arm' at 1.*Leave out seeds that failed",
+        lambda: plots.curves({"arm": {1: [0.5, 0.6]}})),
     "no labels": (
-        lambda: plots.label_efficiency({"arm": {0: [0.1], 1: [0.5]}}), "at least 1 label per class, found 0.*Leave it",
-        lambda: plots.label_efficiency({"arm": {1: [0.5]}})),
-    "an empty arm": (lambda: plots.label_efficiency({"arm": {}}), "at least one value of 'arm'", None),
+        lambda: plots.curves({"arm": {0: [0.1], 1: [0.5]}}), "no place for 0.*set scale='even'",
+        lambda: plots.curves({"arm": {0: [0.1], 1: [0.5]}}, scale="even")),
+    "an empty arm": (lambda: plots.curves({"arm": {}}), "at least one value of 'arm'", None),
     "no arm": (lambda: plots.intervals({}), "at least one arm", None),
     "an arm without seeds": (lambda: plots.intervals({"arm": []}), "'arm'", None),
     "shares": (
@@ -777,29 +695,29 @@ TOLD = {  # what is wrong, the words that say so, and what the words ask for
     "one name twice": (
         lambda: plots.confusion(np.eye(2), ["cat", "cat"]), "for example 'cat 2'",
         lambda: plots.confusion(np.eye(2), ["cat", "cat 2"])),
-    "a dead map": (lambda: plots.activation_maps({"a": np.full((2, 2, 1), np.nan)}), "4 of 4 numbers are not", None),
-    "a map of a batch": (lambda: plots.activation_maps({"a": RESPONSES}), r"shape \(H, W, C\)", None),
-    "a sweep of nothing": (lambda: plots.layer_sweep({"a": {}}), "at least one value of 'a'", None),
-    "four bases": (lambda: plots.transfer_plans({n: (n, 1, 0) for n in "abcd"}), "at most 3 base networks", None),
-    "too deep": (lambda: plots.transfer_plans({"a": ("b", 5, 0)}), "0 to 4 layers copied", None),
+    "a dead map": (lambda: plots.strongest(np.full((1, 2, 2, 1), np.nan)), "4 of 4 numbers are not", None),
+    "a map without images": (lambda: plots.strongest(RESPONSES[0]), r"shape \(N, h, w, C\)", None),
+    "a sweep of nothing": (lambda: plots.panels({"a": {}}), "at least one value of 'a'", None),
+    "eight panels": (lambda: plots.panels({f"{i}": {0: [1.0]} for i in range(8)}), "found 8. Use two figures", None),
     "logits": (lambda: plots.probability_bars({"a": [-1.0, 2.0]}, "xy"), "Apply softmax", None),
     "a picture to 255": (lambda: plots.picture_rows({"a": IMAGES * 1.0}), "Divide floats", None),
-    "NaN in a strength": (lambda: plots.strength_sweep({"a": {0: [np.nan]}}), "'a' at 0.*seeds that failed", None),
-    "too few names": (
-        lambda: plots.channel_responses(IMAGES, {"a": RESPONSES}, "ab"), "as many names and maps as images", None),
+    "NaN in a strength": (lambda: plots.panels({"a": {0: [np.nan]}}), "'a' at 0.*seeds that failed", None),
     "a label too high": (lambda: plots.projections({"a": POINTS}, np.array([0, 1, 2]), "xy"), "from 0 to 1", None),
     "points in space": (lambda: plots.projections({"a": np.ones((3, 3))}, np.zeros(3, int), "x"), "two numbers", None),
     "NaN points": (lambda: plots.projections({"a": POINTS * np.nan}, np.zeros(3, int), "x"), "finite points", None),
     "a layer that is lost": (
-        lambda: plots.cut_sweep({"arm": {"a": [0.5], "b": [0.6]}}, ["a"]), "values for b, which `layers` lacks. Add it",
-        lambda: plots.cut_sweep({"arm": {"a": [0.5], "b": [0.6]}}, ["a", "b"])),
-    "numbers alone": (lambda: plots.difference_map(pd.DataFrame({"a": [1.0, 2.0]}), "x"), "paired_interval", None),
-    "numbers among intervals": (lambda: plots.difference_map(pd.DataFrame({"a": [GOOD, 2.0]}), "x"), "found 2.0", None),
-    "all gaps": (lambda: plots.difference_map(pd.DataFrame({"a": [None, None]}), "x"), "table of finite", None),
+        lambda: plots.curves({"arm": {"a": [0.5], "b": [0.6]}}, scale="even", order=["a"]),
+        "values for b, which `order` lacks. Add it",
+        lambda: plots.curves({"arm": {"a": [0.5], "b": [0.6]}}, scale="even", order=["a", "b"])),
+    "numbers alone": (lambda: of_records.difference_map(pd.DataFrame({"a": [1.0, 2.0]}), "x"), "paired_interval", None),
+    "numbers among intervals": (
+        lambda: of_records.difference_map(pd.DataFrame({"a": [GOOD, 2.0]}), "x"), "found 2.0", None),
+    "all gaps": (lambda: of_records.difference_map(pd.DataFrame({"a": [None, None]}), "x"), "table of finite", None),
     "a score that failed": (
-        lambda: plots.score_against_accuracy({"s": {"a": (np.nan, 0.5), "b": (1, 0.5)}}, "x"), "'a' in 's'.*Leave it",
-        lambda: plots.score_against_accuracy({"s": {"b": (1, 0.5)}}, "x")),
-    "an empty series": (lambda: plots.score_against_accuracy({"s": {}}, "x"), "at least one point of 's'", None),
+        lambda: of_records.score_against_accuracy({"s": {"a": (np.nan, 0.5), "b": (1, 0.5)}}, "x"),
+        "'a' in 's'.*Leave it",
+        lambda: of_records.score_against_accuracy({"s": {"b": (1, 0.5)}}, "x")),
+    "an empty series": (lambda: of_records.score_against_accuracy({"s": {}}, "x"), "at least one point of 's'", None),
 }  # fmt: skip
 
 

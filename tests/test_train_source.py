@@ -7,7 +7,7 @@ import pytest
 import train_source
 from train_source import RECIPES, Recipe
 
-from tl_helpers import data, models, transfer
+from tl_helpers import asset, data, models, transfer
 
 
 def some_digits():
@@ -29,7 +29,7 @@ def test_every_shipped_network_has_a_recipe_and_its_card_tells_the_same():
         for field in ("epochs", "batch_size", "learning_rate", "seed"):
             assert card["recipe"][field] == getattr(recipe, field)
         assert card["checkpoints"] == list(recipe.checkpoints)
-        with np.load(models.asset(f"source_{name}.npz")) as file:
+        with np.load(asset(f"source_{name}.npz")) as file:
             assert {str(file[key].dtype) for key in file.files} == {recipe.dtype}
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -115,6 +117,13 @@ def test_wrong_use_is_explained(points, change, message):
     call = {"inputs": points[0], "labels": points[1], "steps": 5, "learning_rate": 0.1} | change
     with pytest.raises(training.TrainingError, match=message):
         training.fit(linear(), call.pop("inputs"), call.pop("labels"), **call)
+
+
+def test_a_budget_has_defaults_and_no_other_names(points):
+    assert set(training.Budget.__annotations__) == {field.name for field in dataclasses.fields(training.Schedule)}
+    assert training.fit(linear(), *points, points=1).steps == (200,)
+    with pytest.raises(TypeError, match="stps"):
+        training.fit(linear(), *points, stps=5)
 
 
 def test_a_wholly_frozen_network_has_nothing_to_train(points):

@@ -43,6 +43,15 @@ def test_every_method_has_one_call_shape_and_one_result(method, source, split):
         result.settings["seed"] = 1
 
 
+def test_settings_are_all_arguments_but_who_looks_on(source, split):
+    result = transfer.knowledge_transfer(source, split, freeze="conv1", watch=lambda history: None, **QUICK)
+    shape = {"layer": "conv3", "head": (), "copy": 3, "freeze": 1, "initialisation": "source", "standardise": False}
+    phases = {"knowledge": (), "head_rate": None, "probe_steps": 0, "batch_statistics": False}
+    assert dict(result.settings) == QUICK | shape | phases | {"learning_rate": 1e-3, "seed": 0}
+    with pytest.raises(TypeError, match="standardise"):
+        transfer.knowledge_transfer(source, split, standardise=True, **QUICK)
+
+
 @pytest.mark.parametrize("method", CALLS)
 def test_every_method_learns(method, source, split):
     result = CALLS[method](source, split, learning_rate=1e-3, steps=80, batch_size=24)

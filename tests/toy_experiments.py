@@ -8,8 +8,11 @@ import time
 import warnings
 from pathlib import Path
 
+import pandas as pd
+
 import tl_experiments as experiments
 from tl_experiments import log
+from tl_helpers import records
 
 
 def digits():
@@ -102,7 +105,7 @@ def quick_work(batch, memory, threads):
     for run in batch:
         time.sleep(0.001)
         number = int(run.key[:6], 16) / 16**6
-        values = {name: getattr(run, name) for name in run.__dataclass_fields__ if name in log.COLUMNS}
+        values = {name: getattr(run, name) for name in run.__dataclass_fields__ if name in records.COLUMNS}
         values |= {
             "key": run.key,
             "head": "",
@@ -123,7 +126,57 @@ def place_of_data(task, memory, threads):
     return os.environ.get("TL_DATA_DIR"), os.getpid()
 
 
+TOY = {"pairs": [("toy_experiments:source", "toy_experiments:digits")], "seed": range(2), "steps": 12}
+GRIDS = [
+    experiments.Grid("toy", **TOY, learning_rate=[1e-3, 1e-2], initialisation=["source", "random"]),
+    experiments.Grid("toy", **TOY, method=["parameter transfer"], layers_copied=[3, 2], layers_frozen=[2]),
+    experiments.Grid("toy", **TOY, method=["LP-FT"], labels_per_class=[1], layers_frozen=[2]),
+    experiments.Grid(
+        "toy", **TOY, method=["L2-SP"], settings=[{"alpha": 0.1}], layers_frozen=[2], labels_per_class=[1]
+    ),
+]
+SAME = ["validation_accuracy", "test_accuracy"]
+OWN_SETTINGS = {
+    "L2-SP": {"alpha": 0.1},
+    "distillation": {"teacher": "digits", "temperature": 2.0},
+    "attention transfer": {"strength": 1.0, "layers": ["conv3"]},
+    "logic rules": {"rules": "toy_experiments:rules", "strength": 2.0},
+}
 GRID = experiments.Grid("kill", method=["parameter transfer"], layers_frozen=range(4), seed=range(100))
+
+
+ROWS = [row for run in GRID.runs()[:6] for row in quick_work([run], 0, None)]
+
+
+def written(path, rows=ROWS):
+    """Write rows to a file of records; return its bytes."""
+    with log.open_log(path) as file:
+        file.append(rows)
+    return path.read_bytes()
+
+
+def reference(**arms):
+    """Make a table of records: arm to one test accuracy a seed, five labels per class."""
+    common = {
+        "experiment": "reference",
+        "source": "cifar10",
+        "target": "mnist",
+        "labels_per_class": 5,
+        "label_noise": 0.0,
+        "validation_accuracy": 0.5,
+        "history": '{"loss": [0.3]}',
+    }
+    found = [
+        common | {"arm": arm, "seed": s, "test_accuracy": v, "measures": "{}", "key": f"{arm} {s}"}
+        for arm, vs in arms.items()
+        for s, v in enumerate(vs)
+    ]
+    return pd.DataFrame(found)
+
+
+def environment(root):
+    """Return the environment of a child process that can import the project and this module."""
+    return os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
 
 
 def size_of(path):

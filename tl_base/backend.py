@@ -5,13 +5,14 @@ Every module that needs TensorFlow imports `keras` and `tf` from here.
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @contextlib.contextmanager
-def _native_stderr_closed():
+def _native_stderr_closed() -> Iterator[None]:
     """Send file descriptor 2 to nowhere: TensorFlow logs a few lines there before any log level applies."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -39,6 +40,6 @@ tf.get_logger().setLevel("ERROR")
 __all__ = ["forget_compiled", "keras", "tf", "to_snake_case"]
 
 
-def forget_compiled():
+def forget_compiled() -> None:
     """Let TensorFlow drop what it keeps for functions that are gone: half a megabyte for each compiled loop."""
     context.context().clear_kernel_cache()

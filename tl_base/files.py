@@ -4,7 +4,11 @@ import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+PathLike = str | os.PathLike[str]
 
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -19,7 +23,7 @@ class FileError(OSError):
     """A path cannot be read or written as a file. The message says what was expected, what was found, what to do."""
 
 
-def regular(path):
+def regular(path: PathLike) -> Path:
     """Return where a file is or would be, links followed: only a regular file is read, written or replaced.
 
     Parameters
@@ -39,26 +43,26 @@ def regular(path):
     """
     path = Path(path)
     try:
-        found = Path(os.path.realpath(path))
-        mode = found.stat().st_mode
+        target = Path(os.path.realpath(path))
+        mode = target.stat().st_mode
     except FileNotFoundError:
         if path.is_symlink():
             raise FileError(
-                f"{path} is a link to {found}, where nothing is. Remove the link, or name a file."
+                f"{path} is a link to {target}, where nothing is. Remove the link, or name a file."
             ) from None
-        if not found.parent.is_dir():
-            raise FileError(f"{path}: there is no folder {found.parent}. Make it, or name another file.") from None
-        return found
+        if not target.parent.is_dir():
+            raise FileError(f"{path}: there is no folder {target.parent}. Make it, or name another file.") from None
+        return target
     except OSError as error:  # e.g. a circle of links, a file in the place of a folder, a name too long
         raise FileError(f"{path} cannot be a file here ({error}). Name another file.") from error
     if not stat.S_ISREG(mode):
         kind = KINDS.get(stat.S_IFMT(mode), "no regular file")
         raise FileError(f"{path} is {kind}; expected a file. Name a file, or a name that is still free.")
-    return found
+    return target
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: PathLike) -> Iterator[BinaryIO]:
     """Write a whole file, atomically: it takes its place when the block ends, and not at all if that fails.
 
     Parameters
@@ -93,7 +97,7 @@ def replacing(path):
             part.unlink()
 
 
-def write(path, text):
+def write(path: PathLike, text: str) -> None:
     """Write a text file in UTF-8, atomically, with the line ends that stand in the text.
 
     Parameters

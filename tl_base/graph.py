@@ -1,18 +1,17 @@
-"""The graph of a network: opened, cut where all passes through one tensor, copied with its state, run layer by layer.
+"""The graph of a network: opened, read, and cut where all passes through one tensor.
 
 Any functional or Sequential Keras model has one: operations, and the tensors that lead from one to the next. Networks
 inside a network are opened, so that their layers are layers of the whole. Keras offers the graph itself only under
-names with an underscore; they are used in this module alone.
+names with an underscore; they are used in `graph`, `clones` and `running` alone.
 Taught in: chapter 2 (Core concepts).
 """
 
-import contextlib
 import itertools
-import random
-import re
-import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
-from tl_base.backend import keras, tf, to_snake_case
+from tl_base.backend import keras
 
 # Noise that regularises the layers behind it. In a frozen part it is off, as with Keras's `base(x, training=False)`.
 NOISE = (
@@ -37,6 +36,8 @@ BETWEEN = (  # the dense layers of a classifier
     keras.layers.BatchNormalization,
     *SHAPING,
 )
+Node = Any  # a call of an operation, as Keras keeps it: with operation, input_tensors and output_tensors
+Call = Callable[[keras.Operation, tuple[Any, ...], dict[str, Any]], Any]  # operation, args, kwargs to outputs
 
 
 class ModelError(ValueError):
@@ -46,7 +47,7 @@ class ModelError(ValueError):
 _FUNCTIONAL = type(keras.Model(*[keras.Input((1,))] * 2))
 
 
-def has_graph(operation):
+def has_graph(operation: keras.Operation) -> bool:
     """Tell whether an operation is a network that can be opened: a Sequential or a functional model.
 
     Parameters
@@ -62,7 +63,7 @@ def has_graph(operation):
     return plain and type(operation).call in (keras.Sequential.call, _FUNCTIONAL.call)
 
 
-def graph_of(model):
+def graph_of(model: keras.Model) -> keras.Model:
     """Return a model as a functional one that shares its layers; refuse what has no graph, or none that fits.
 
     Parameters
@@ -99,14 +100,14 @@ def graph_of(model):
     return _functional(model)
 
 
-def _functional(model):
+def _functional(model: keras.Model) -> keras.Model:
     """Return a network that was built as a functional one, whose nodes can be walked."""
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs, model.outputs, name=model.name)
     return model
 
 
-def check_precision(model):
+def check_precision(model: keras.Model) -> None:
     """Refuse networks that compute in half precision: features and their comparison would be rounded.
 
     Parameters
@@ -127,7 +128,7 @@ def check_precision(model):
             )
 
 
-def operations_of(model):
+def operations_of(model: keras.Model) -> dict[str, keras.Operation]:
     """Name all operations of a network, those of networks inside it too, in the order in which they run.
 
     Parameters
@@ -139,9 +140,10 @@ def operations_of(model):
     dict of str to keras.Operation
         A name that stands twice gets that of the inner network before it.
     """
-    found, seen = {}, set()
+    named: dict[str, keras.Operation] = {}
+    seen: set[int] = set()
 
-    def collect(network, before):
+    def collect(network: keras.Model, before: str) -> None:
         for node in nodes_of(_functional(network)):
             operation = node.operation
             if id(operation) in seen:
@@ -150,39 +152,14 @@ def operations_of(model):
             if has_graph(operation):
                 collect(operation, f"{before}{operation.name}_")
             else:
-                found[free(operation.name, before, found)] = operation
+                named[free(operation.name, before, named)] = operation
 
     graph_of(model)
     collect(model, "")
-    return found
+    return named
 
 
-def origins_of(model):
-    """Say by which name each operation draws its initial weights: its own, or one that does not depend on the process.
-
-    Keras numbers layers without a name through the whole process: the second network of a kernel has a ``conv2d_1``
-    where the first has a ``conv2d``. Here such layers are numbered within their network.
-
-    Parameters
-    ----------
-    model : keras.Model
-
-    Returns
-    -------
-    dict of int to str
-        From ``id(operation)``. A layer of a copy keeps the name that its origin has in the whole network.
-    """
-    counts, found = {}, {}
-    for name, operation in operations_of(model).items():
-        kind = to_snake_case(type(operation).__name__)
-        if re.fullmatch(rf"{kind}(_\d+)?", operation.name):
-            place = counts[kind] = counts.get(kind, -1) + 1
-            name = f"{kind}_{place}" if place else kind
-        found[id(operation)] = getattr(operation, "_origin", name)
-    return found
-
-
-def free(name, before, taken):
+def free(name: str, before: str, taken: Collection[str]) -> str:
     """Return a name that is not taken: as it is, with another before it, or with a number behind it.
 
     Parameters
@@ -195,10 +172,10 @@ def free(name, before, taken):
     str
     """
     candidates = itertools.chain((name, before + name), (f"{before}{name}_{i}" for i in itertools.count(2)))
-    return next(each for each in candidates if each not in taken)
+    return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def layers_of(model):
+def layers_of(model: keras.Model) -> list[keras.Layer]:
     """List the layers of a network, those of networks inside it too, in the order in which they run.
 
     Parameters
@@ -212,7 +189,62 @@ def layers_of(model):
     return [operation for operation in operations_of(model).values() if isinstance(operation, keras.Layer)]
 
 
-def nodes_of(graph):
+def weight_layers(model: keras.Model) -> list[keras.Layer]:
+    """List the layers that hold weights, input first: the layers that ``copy`` and ``freeze`` count.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Networks inside it are opened: their layers count one by one.
+
+    Returns
+    -------
+    list of keras.Layer
+        `Normalization` is left out: what it holds are statistics of the images, not weights.
+    """
+    weighted = [layer for layer in layers_of(model) if layer.weights]
+    return [layer for layer in weighted if not isinstance(layer, keras.layers.Normalization)]
+
+
+def find_layer(model: keras.Model, name: str) -> keras.Layer:
+    """Return the layer of that name.
+
+    Parameters
+    ----------
+    model : keras.Model
+    name : str
+
+    Returns
+    -------
+    keras.Layer
+        One of a network inside it, if no other has the name.
+
+    Raises
+    ------
+    ModelError
+        If no layer has the name; the message lists the names.
+    """
+    named = operations_of(model)
+    if name not in named:
+        raise ModelError(f"The network {model.name!r} has no layer {name!r}. Its layers are: {listed(named)}.")
+    return named[name]
+
+
+def learned(layer: keras.Layer) -> list[keras.Variable]:
+    """List what training may change in a layer, frozen or not: weights and biases, no moving statistics.
+
+    Parameters
+    ----------
+    layer : keras.Layer
+
+    Returns
+    -------
+    list of keras.Variable
+    """
+    return [variable for part in layer._flatten_layers() for variable in part._trainable_variables]
+
+
+def nodes_of(graph: keras.Model) -> list[Node]:
     """List the calls of operations in the order in which they run, inputs left out.
 
     Parameters
@@ -229,7 +261,7 @@ def nodes_of(graph):
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
 
 
-def run(model, tensors, call):
+def run(model: keras.Model, tensors: list[Any], call: Call) -> Any:
     """Run a graph on other tensors, networks inside it opened.
 
     Parameters
@@ -245,7 +277,7 @@ def run(model, tensors, call):
     tensor, or whatever structure the model's outputs have
     """
 
-    def through(operation, *args, **kwargs):
+    def through(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         if not has_graph(operation):
             return call(operation, args, kwargs)
         return run(operation, keras.tree.flatten([*args, *kwargs.values()][0]), call)
@@ -253,12 +285,7 @@ def run(model, tensors, call):
     return _functional(model)._run_through_graph(tensors, call_fn=through)
 
 
-def _trains(operation):
-    """Tell whether an operation does something else in training than in inference."""
-    return getattr(operation, "_call_has_training_arg", False)
-
-
-def opened(model):
+def opened(model: keras.Model) -> keras.Model:
     """Return a network without networks inside it, which shares the layers of `model`.
 
     Parameters
@@ -289,7 +316,7 @@ def opened(model):
         ) from error
 
 
-def places(graph):
+def places(graph: keras.Model) -> dict[str, keras.KerasTensor]:
     """Find where a network can be cut: where all that goes from the images to the outputs passes through one tensor.
 
     Parameters
@@ -306,17 +333,18 @@ def places(graph):
     nodes = nodes_of(graph)
     last_use = {id(x): position for position, node in enumerate(nodes) for x in node.input_tensors}
     last_use |= {id(x): len(nodes) for x in graph.outputs}
-    alive, found, called = {id(x) for x in graph.inputs}, {}, {}
+    alive = {id(x) for x in graph.inputs}
+    narrow: dict[str, keras.KerasTensor] = {}
+    called = Counter(node.operation.name for node in nodes)
     for position, node in enumerate(nodes):
-        called[node.operation.name] = called.get(node.operation.name, 0) + 1
         alive |= {id(x) for x in node.output_tensors}
         alive = {x for x in alive if last_use.get(x, -1) > position}
         if len(node.output_tensors) == 1 and alive == {id(node.output_tensors[0])}:
-            found[node.operation.name] = node.output_tensors[0]
-    return {name: tensor for name, tensor in found.items() if called[name] == 1}
+            narrow[node.operation.name] = node.output_tensors[0]
+    return {name: tensor for name, tensor in narrow.items() if called[name] == 1}
 
 
-def place(graph, layer=None):
+def place(graph: keras.Model, layer: str | None = None) -> tuple[str, keras.KerasTensor]:
     """Return the tensor at which to cut a network.
 
     Parameters
@@ -336,15 +364,13 @@ def place(graph, layer=None):
     ModelError
         If no layer has the name, or it is no place; the message names the places.
     """
-    found = places(graph)
+    cuts = places(graph)
     if layer is None:
-        layer = _before_classifier(graph, list(found))
-    if layer in found:
-        return layer, found[layer]
-    names = list(dict.fromkeys(node.operation.name for node in nodes_of(graph)))
-    if layer not in names:
-        raise ModelError(f"The network {graph.name!r} has no layer {layer!r}. Its layers are: {listed(names)}.")
-    order = [name for name in names if name in found or name == layer]
+        layer = _before_classifier(graph, list(cuts))
+    if layer in cuts:
+        return layer, cuts[layer]
+    find_layer(graph, layer)  # says which layers there are
+    order = [name for name in operations_of(graph) if name in cuts or name == layer]
     near = order[max(order.index(layer) - 6, 0) : order.index(layer) + 7]
     near.remove(layer)
     raise ModelError(
@@ -353,7 +379,7 @@ def place(graph, layer=None):
     )
 
 
-def listed(names, most=40):
+def listed(names: Iterable[str], most: int = 40) -> str:
     """Write names for a message; of very many only the first and the last.
 
     Parameters
@@ -371,236 +397,41 @@ def listed(names, most=40):
     return ", ".join(names)
 
 
-def _before_classifier(graph, names):
+def _before_classifier(graph: keras.Model, names: list[str]) -> str:
     """Choose the place to cut at where nobody named one."""
     nodes = {node.operation.name: node for node in nodes_of(graph)}
-    pooled = [i for i, name in enumerate(names) if isinstance(nodes[name].operation, POOLING)]
+    cuts = [nodes[name] for name in names]
+    pooled = max((i for i, node in enumerate(cuts) if isinstance(node.operation, POOLING)), default=len(cuts))
     dense = [
         i
-        for i, name in enumerate(names)
-        if _is_dense(nodes[name]) or (pooled and i > pooled[-1] and _is_pointwise(nodes[name]))
+        for i, node in enumerate(cuts)
+        if isinstance(node.operation, keras.layers.Dense) or (i > pooled and _is_pointwise(node))
     ]
 
-    def between(positions):
-        return all(i in dense or isinstance(nodes[names[i]].operation, BETWEEN) for i in positions)
+    def between(positions: Iterable[int]) -> bool:
+        return all(i in dense or isinstance(cuts[i].operation, BETWEEN) for i in positions)
 
-    if not dense or not between(range(dense[-1], len(names))):
+    if not dense or not between(range(dense[-1], len(cuts))):
         return names[-1]  # there is no classifier
     first = next(i for i in dense if between(range(i, dense[-1])))
     for start in (first, dense[-1]):  # a network of dense layers alone is cut before the last one
         end = start
-        while end and isinstance(nodes[names[end - 1]].operation, SHAPING):
+        while end and isinstance(cuts[end - 1].operation, SHAPING):
             end -= 1
         upto = list(nodes)[: list(nodes).index(names[end - 1]) + 1] if end else []
-        if any(_has_weights(nodes[name].operation) for name in upto):
+        if any(getattr(nodes[name].operation, "weights", None) for name in upto):
             return names[end - 1]
     if end:
         return names[end - 1]
     raise ModelError(f"{graph.name!r} has no layer before its classifier. Begin it with one, such as Rescaling.")
 
 
-def _has_weights(operation):
-    return isinstance(operation, keras.Layer) and bool(operation.weights)
-
-
-def _is_dense(node):
-    return isinstance(node.operation, keras.layers.Dense)
-
-
-def _is_pointwise(node):
+def _is_pointwise(node: Node) -> bool:
     """Tell whether a layer is a convolution of a map of one pixel, which sees all features at once as a dense layer."""
     return isinstance(node.operation, keras.layers.Conv2D) and tuple(node.output_tensors[0].shape[1:3]) == (1, 1)
 
 
-def clone(model, seed, layer=None, shape=None, whole=False):
-    """Build a network anew up to a cut: the same graph without networks inside it, fresh layers of the same names.
-
-    Parameters
-    ----------
-    model : keras.Model
-    seed : int
-        Decides the initial weights and the random layers: each is a fixed function of the seed and the layer's name.
-    layer : str, optional
-        The last layer to build, as in `place`.
-    shape : tuple of int, optional
-        Of one image, where the network leaves its size open.
-    whole : bool
-        Build all of it, its classifier too.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    ModelError
-        As `place`, or if a layer cannot be built from its configuration.
-    """
-    graph, names = graph_of(model), {id(op): name for name, op in operations_of(model).items()}
-    nested = any(has_graph(node.operation) for node in nodes_of(graph))
-    if not whole and (not nested or layer in places(graph)):  # nothing behind the cut is built, not for a moment
-        layer, tensor = place(graph, layer)
-        graph = keras.Model(graph.inputs, tensor, name=graph.name)
-    shape, dtype = shape or graph.inputs[0].shape[1:], graph.inputs[0].dtype
-    image, fresh = keras.Input(shape, dtype=dtype, name=free("image", "input_", names.values())), {}
-
-    origins = origins_of(model)
-
-    def call(operation, args, kwargs):
-        if id(operation) not in fresh:
-            fresh[id(operation)] = _fresh(operation, names[id(operation)], seed, origins[id(operation)])
-        return fresh[id(operation)](*args, **kwargs)
-
-    built = keras.Model(image, run(graph, [image], call), name=model.name)
-    return built if whole else keras.Model(image, place(built, layer)[1], name=model.name)
-
-
-def _fresh(operation, name, seed, origin):
-    """Return an operation without a past: a layer with new weights, or a copy of an operation that has none.
-
-    A Lambda is copied too: Keras does not build one from its configuration unless all code is trusted.
-    """
-    if isinstance(operation, keras.Layer) and not isinstance(operation, keras.layers.Lambda):
-        return fresh_layer(operation, name, seed, origin)
-    made = object.__new__(type(operation))  # copy.copy would go through Keras's files
-    made.__dict__.update(operation.__dict__ | {"name": name, "_inbound_nodes": [], "_outbound_nodes": []})
-    return made
-
-
-def fresh_layer(layer, name, seed, origin=None):
-    """Build a layer anew, with initial weights that only the seed and the name decide.
-
-    Parameters
-    ----------
-    layer : keras.Layer
-    name : str
-    seed : int
-    origin : str, optional
-        The name to draw by, as of `origins_of`; by default `name`.
-
-    Returns
-    -------
-    keras.Layer
-        Built if `layer` is. What a `Normalization` knows of the images is no weight, and stays.
-
-    Raises
-    ------
-    ModelError
-        If its class cannot build it from its configuration.
-    """
-    config, origin = _unseeded(layer.get_config()) | {"name": name}, origin or name
-    if not layer._layers or isinstance(layer, keras.layers.RNN):  # one weight an initialiser
-        for key, value in config.items():
-            if key.endswith("initializer") and "seed" in (value or {}).get("config", {}):
-                value["config"]["seed"] = zlib.crc32(f"{seed}/{origin}/{key}".encode())
-    with _drawn_from(f"{seed}/{origin}"):  # the seeds of all other initialisers and of random layers
-        try:
-            made = type(layer).from_config(config)
-            if layer.built and not made.built:
-                made.build_from_config(layer.get_build_config())
-        except Exception as error:
-            raise ModelError(
-                f"Layer {name!r} ({type(layer).__name__}) cannot be built from its configuration: {error}. Give its "
-                "class a get_config() with all arguments of its constructor."
-            ) from error
-    if isinstance(layer, keras.layers.Normalization) and layer.built:
-        copy_state(layer, made)
-    made._origin = origin
-    return made
-
-
-def _unseeded(config):
-    """Return a configuration without the seeds in it; they are drawn anew."""
-    if isinstance(config, dict):
-        return {key: None if key == "seed" else _unseeded(value) for key, value in config.items()}
-    return [_unseeded(value) for value in config] if isinstance(config, list) else config
-
-
-@contextlib.contextmanager
-def _drawn_from(text):
-    """Let Keras draw the seeds that nobody gave from a text: it takes them from Python's generator."""
-    before = random.getstate()
-    random.seed(zlib.crc32(text.encode()))
-    try:
-        yield
-    finally:
-        random.setstate(before)
-
-
-def copy_state(source, target):
-    """Copy all that a layer holds: weights, statistics of BatchNormalization and Normalization.
-
-    Parameters
-    ----------
-    source, target : keras.Layer
-        Of equal shapes.
-    """
-    target.set_weights(source.get_weights())
-    for part in target._flatten_layers():
-        if isinstance(part, keras.layers.Normalization):
-            part.finalize_state()
-
-
-def learned(layer):
-    """List what training may change in a layer, frozen or not: weights and biases, no moving statistics.
-
-    Parameters
-    ----------
-    layer : keras.Layer
-
-    Returns
-    -------
-    list of keras.Variable
-    """
-    return [variable for part in layer._flatten_layers() for variable in part._trainable_variables]
-
-
-def varies(operation):
-    """Tell whether a layer without weights gives other outputs in every step of training: augmentation, noise.
-
-    Parameters
-    ----------
-    operation : keras.Operation
-
-    Returns
-    -------
-    bool
-        True for layers that hold a generator of random numbers, and for those of other authors that ask whether they
-        are in training.
-    """
-    if not isinstance(operation, keras.Layer) or operation.weights:
-        return False
-    foreign = not type(operation).__module__.startswith("keras.")
-    return bool(operation.variables) or (foreign and _trains(operation))
-
-
-def values(model, images):
-    """Run a network in inference mode, operation by operation, and keep what each puts out.
-
-    Parameters
-    ----------
-    model : keras.Model
-    images : ndarray or tensor, shape (N, ...)
-        A few.
-
-    Returns
-    -------
-    dict of str to list of ndarray
-        Names as in `operations_of`; one entry a call. Operations with several outputs are left out.
-    """
-    names, found = {id(op): name for name, op in operations_of(model).items()}, {}
-
-    def call(operation, args, kwargs):
-        output = operation(*args, **(kwargs | {"training": False} if _trains(operation) else kwargs))
-        if not isinstance(output, (list, tuple, dict)):
-            found.setdefault(names[id(operation)], []).append(keras.ops.convert_to_numpy(output))
-        return output
-
-    run(model, [tf.cast(images, graph_of(model).inputs[0].dtype)], call)
-    return found
-
-
-def following(graph, named):
+def following(graph: keras.Model, named: Collection[str]) -> set[str]:
     """Name the operations that lie behind any of some others, with these.
 
     Parameters
@@ -613,34 +444,16 @@ def following(graph, named):
     -------
     set of str
     """
-    reached, found = set(), set()
+    reached: set[int] = set()
+    behind = set()
     for node in nodes_of(graph):
         if node.operation.name in named or any(id(x) in reached for x in node.input_tensors):
-            found.add(node.operation.name)
+            behind.add(node.operation.name)
             reached |= {id(x) for x in node.output_tensors}
-    return found
+    return behind
 
 
-def silent_noise(graph, frozen):
-    """Name the noise that regularises frozen layers alone: it is off, as everything in a frozen part.
-
-    Parameters
-    ----------
-    graph : keras.Model
-        Opened.
-    frozen : collection of str
-        Names of layers with weights.
-
-    Returns
-    -------
-    set of str
-    """
-    operations = [node.operation for node in nodes_of(graph)]
-    last = max((i for i, operation in enumerate(operations) if operation.name in frozen), default=-1)
-    return {operation.name for operation in operations[: last + 1] if isinstance(operation, NOISE)}
-
-
-def split_before(graph, named):
+def split_before(graph: keras.Model, named: Collection[str]) -> "tuple[keras.Model | None, keras.Model]":
     """Cut a network at the last place before any of some operations runs.
 
     Parameters
@@ -654,36 +467,11 @@ def split_before(graph, named):
     (keras.Model or None, keras.Model)
         The part before, None where there is no place, and the rest. They share the network's layers.
     """
-    found, before = places(graph), None
+    cuts, before = places(graph), None
     for node in nodes_of(graph):
         if node.operation.name in named:
             break
-        before = found.get(node.operation.name, before)
+        before = cuts.get(node.operation.name, before)
     if before is None:
         return None, graph
     return keras.Model(graph.inputs, before), keras.Model(before, graph.outputs[0])
-
-
-class Runner(keras.Layer):
-    """A network in training, some of whose layers run as in inference.
-
-    Parameters
-    ----------
-    network : keras.Model
-    still : collection of str
-        Names of layers: BatchNormalization uses its stored statistics, Dropout is off.
-    """
-
-    def __init__(self, network, still=()):
-        super().__init__()
-        self.network, self.still = network, frozenset(still)
-        self.built = True
-
-    def call(self, inputs):
-        """Run the network. What a graph says of training is not asked: Keras notes False where nobody said anything."""
-        return run(self.network, [inputs], self._step)
-
-    def _step(self, operation, args, kwargs):
-        if _trains(operation):
-            kwargs = kwargs | {"training": operation.name not in self.still}
-        return operation(*args, **kwargs)

@@ -8,10 +8,12 @@ import numbers
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageFile, ImageOps
 
 SIDE = 32  # of the images that the book's source networks take
@@ -19,6 +21,12 @@ LARGEST_SIDE = 4096  # of what is made; what is read may be larger
 LONGEST = 100  # times as long as wide: rows of pixels that should have been reshaped are longer
 TENTH = 25  # of the range from 0 to 255
 BRIGHTEST = (16, 100, 255, 1023, 4095, 16383, 65535)  # what a pixel can have at most: digits, per cent, 8 to 16 bits
+
+Images: TypeAlias = ArrayLike | Iterable[Any]  # an array of images, or images one by one
+Size: TypeAlias = int | tuple[int, int]  # a side, or height and width
+Pixels: TypeAlias = NDArray[np.uint8]  # (N, H, W, C), from 0 to 255
+Looks: TypeAlias = list[tuple[int, int, int]]  # of each image: darkest value, brightest value, a fingerprint
+Fitted: TypeAlias = tuple[Pixels, Looks]
 
 
 class DataError(ValueError):
@@ -29,12 +37,12 @@ class DataWarning(UserWarning):
     """Data fit, but look like an accident. The message says what was found and what to do."""
 
 
-def wrong(expected, found, remedy, kind=DataError):
+def wrong(expected: str, found: str, remedy: str, kind: type[DataError] = DataError) -> DataError:
     """Return an error in the form that all errors about data have."""
     return kind(f"Expected {expected}; found {found}. {remedy}")
 
 
-def to_source_format(images, size=SIDE):
+def to_source_format(images: Images, size: Size = SIDE) -> Pixels:
     """Bring images into a source network's format: one size, three channels, uint8.
 
     Images that fill 7/8 of a side or more (28 to 32 pixels of 32) are centred on black; those of MNIST keep every
@@ -75,7 +83,7 @@ def to_source_format(images, size=SIDE):
     return converted(images, size)[0]
 
 
-def converted(images, size, look=False):
+def converted(images: Images, size: Size, look: bool = False) -> Fitted:
     """Convert as `to_source_format` does; if asked, look at each image for `question`.
 
     Parameters
@@ -97,7 +105,7 @@ def converted(images, size, look=False):
     """
     height, width = sides(size)
 
-    def fit(plain):
+    def fit(plain: Pixels) -> Fitted:
         return _fit(plain, height, width), _looks(plain) if look else []
 
     items = _items(images)
@@ -105,24 +113,24 @@ def converted(images, size, look=False):
         array = _array(images)
         parts = [fit(_plain([array.reshape(*array.shape[:3], -1)])[0])]
     else:
-        found, waiting = _read(items, fit)
+        fitted, waiting = _read(items, fit)
         for row, plain in zip(waiting, _plain(list(waiting.values())), strict=True):
-            found[row] = fit(plain)
-        parts = [found[row] for row in range(len(found))]
+            fitted[row] = fit(plain)
+        parts = [fitted[row] for row in range(len(fitted))]
     if not parts:
         raise wrong("images", "none", "Pass at least one image.")
     channels = max(part.shape[3] for part, _ in parts)
-    fitted = [np.broadcast_to(part, (*part.shape[:3], channels)) for part, _ in parts]
-    whole = fitted[0] if len(fitted) == 1 else np.concatenate(fitted)
-    return np.broadcast_to(whole, (len(whole), height, width, 3)), [each for _, looks in parts for each in looks]
+    alike = [np.broadcast_to(part, (*part.shape[:3], channels)) for part, _ in parts]
+    whole = alike[0] if len(alike) == 1 else np.concatenate(alike)
+    return np.broadcast_to(whole, (len(whole), height, width, 3)), [look for _, looks in parts for look in looks]
 
 
-def _looks(plain):
+def _looks(plain: Pixels) -> Looks:
     extremes = plain.min(axis=(1, 2, 3)).tolist(), plain.max(axis=(1, 2, 3)).tolist()
     return list(zip(*extremes, (hash(image.tobytes()) for image in plain), strict=True))
 
 
-def question(looks, name):
+def question(looks: Looks, name: str) -> None:
     """Warn if images look as if something went wrong before they came here.
 
     Parameters
@@ -138,24 +146,24 @@ def question(looks, name):
     all use a tenth of the range. Taught in: chapter 4 (Worked example).
     """
     low, high, prints = (np.array(values) for values in zip(*looks, strict=True))
-    count, found = len(looks), []
+    count, oddities = len(looks), []
     print_of_most, same = Counter(prints.tolist()).most_common(1)[0]
     dark, plain = high <= TENTH, high - low <= TENTH
     row = int(np.argmax(prints == print_of_most))
     if 4 * same >= count:
-        found.append(f"{same:,} of them are one and the same image (the first is number {row})")
+        oddities.append(f"{same:,} of them are one and the same image (the first is number {row})")
     if 4 * dark.sum() >= count:
-        found.append(f"{dark.sum():,} are nearly black (no value above {TENTH} of 255)")
+        oddities.append(f"{dark.sum():,} are nearly black (no value above {TENTH} of 255)")
     elif high.max() - low.min() <= TENTH:
-        found.append(f"all their values lie between {low.min()} and {high.max()} of 255")
+        oddities.append(f"all their values lie between {low.min()} and {high.max()} of 255")
     elif 4 * plain.sum() >= count:
-        found.append(f"{plain.sum():,} are nearly of one shade (their values differ by {TENTH} of 255 at most)")
-    if not found:
+        oddities.append(f"{plain.sum():,} are nearly of one shade (their values differ by {TENTH} of 255 at most)")
+    if not oddities:
         return
     if 4 * same < count:
         row = int(np.argmax(dark if dark.any() else plain))
     warnings.warn(
-        f"{name!r} has {count:,} images: {', and '.join(found)}. Look at one before you train, with "
+        f"{name!r} has {count:,} images: {', and '.join(oddities)}. Look at one before you train, with "
         f"matplotlib.pyplot.imshow(dataset.images[{row}]). If it should look otherwise, the values are on another "
         "scale than expected (pass floats from 0 to 1), or it is white on transparent (composite it on black).",
         DataWarning,
@@ -163,7 +171,7 @@ def question(looks, name):
     )
 
 
-def sides(size):
+def sides(size: Size) -> tuple[int, int]:
     """Return the height and width that a size means.
 
     Parameters
@@ -183,12 +191,12 @@ def sides(size):
     -----
     Taught in: chapter 4 (Worked example).
     """
-    found = size if isinstance(size, (tuple, list)) else (size, size)
-    whole = all(isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in found)
-    if not whole or len(found) != 2 or not all(1 <= side <= LARGEST_SIDE for side in found):
+    pair = size if isinstance(size, (tuple, list)) else (size, size)
+    whole = all(isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in pair)
+    if not whole or len(pair) != 2 or not all(1 <= side <= LARGEST_SIDE for side in pair):
         expected = f"size as a whole number of pixels from 1 to {LARGEST_SIDE:,}, or (height, width)"
         raise wrong(expected, repr(size), "Pass what the network takes, for instance size=96.")
-    return int(found[0]), int(found[1])
+    return int(pair[0]), int(pair[1])
 
 
 # From whatever was given to arrays
@@ -197,7 +205,7 @@ def sides(size):
 ONE = (str, bytes, os.PathLike, Image.Image)
 
 
-def _items(images):
+def _items(images: Images) -> Iterable[Any] | None:
     """Return the images one by one where they are PIL images, paths or of several kinds; None where an array holds all.
 
     What NumPy would make of a list of PIL images is wrong: of a palette image it takes the indices for shades.
@@ -223,7 +231,7 @@ def _items(images):
     return None
 
 
-def _read(items, fit):
+def _read(items: Iterable[Any], fit: Callable[[Pixels], Fitted]) -> tuple[dict[int, Fitted], dict[int, np.ndarray]]:
     """Fit each item whose mode says what its values mean; return the others, (1, H, W, C), unfitted. Both by row.
 
     Fitted at once, photographs need not all be held in memory; numbers wait until it is known how large they get.
@@ -243,7 +251,7 @@ def _read(items, fit):
     return fitted, waiting
 
 
-def _of_file(path, where):
+def _of_file(path: str | os.PathLike[str], where: str) -> np.ndarray:
     """Read an image file; its orientation is honoured."""
     try:
         with Image.open(Path(path).expanduser()) as image:
@@ -257,7 +265,7 @@ def _of_file(path, where):
         raise wrong("a readable image file", f"{type(error).__name__} for {where}: {error}", remedy) from error
 
 
-def _of_pil(image, where):
+def _of_pil(image: Image.Image, where: str) -> np.ndarray:
     """Return the pixels of a PIL image: uint8 if its mode has 8 bits or fewer, else its numbers."""
     try:
         if isinstance(image, ImageFile.ImageFile):  # as opened; what was made of it since is as its maker wants it
@@ -276,7 +284,7 @@ def _of_pil(image, where):
     return np.asarray(image.convert("L" if grey else "RGB"))
 
 
-def _of_numbers(item, where):
+def _of_numbers(item: Any, where: str) -> np.ndarray:
     """Return an item that is neither a PIL image nor a path as an array (H, W) or (H, W, C)."""
     expected = "each image as a PIL image, a path or an array (height, width) or (height, width, channels)"
     if isinstance(item, bytes):
@@ -291,7 +299,7 @@ def _of_numbers(item, where):
     return pixels
 
 
-def _as_array(images, expected):
+def _as_array(images: Any, expected: str) -> np.ndarray:
     if np.ma.is_masked(images):
         raise wrong(expected, "masked pixels", "Say what they are: images.filled(0) makes them black.")
     try:
@@ -300,7 +308,7 @@ def _as_array(images, expected):
         raise wrong(expected, str(error), "Pass NumPy arrays, of one size, or PIL images.") from error
 
 
-def _array(images):
+def _array(images: Images) -> np.ndarray:
     """Return images that one array holds."""
     array = _as_array(images, "images as an array")
     if array.dtype.kind in "biuf":
@@ -309,7 +317,7 @@ def _array(images):
     return array
 
 
-def _check_shape(shape):
+def _check_shape(shape: tuple[int, ...]) -> None:
     expected = "images of shape (N, height, width) or (N, height, width, C) with 1 to 4 channels"
     remedy = ""
     if shape[:1] == (0,):
@@ -345,7 +353,7 @@ def _check_shape(shape):
         raise wrong(expected, f"shape {shape}", remedy)
 
 
-def _check_numbers(array, where):
+def _check_numbers(array: np.ndarray, where: str) -> None:
     """Raise unless an array (N, …) holds finite numbers."""
     expected = "pixels as finite numbers" + (f" in {where}" if where else "")
     if array.dtype.kind not in "biuf":
@@ -360,7 +368,7 @@ def _check_numbers(array, where):
         raise wrong(expected, found, "Mend these images or drop them.")
 
 
-def _short(value):
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
@@ -368,7 +376,7 @@ def _short(value):
 # From numbers to bytes
 
 
-def _plain(arrays):
+def _plain(arrays: Sequence[np.ndarray]) -> list[Pixels]:
     """Return arrays (N, H, W, C) as uint8 from 0 to 255 with one or three channels.
 
     Which range the numbers are in, all arrays of one type decide together.
@@ -389,7 +397,7 @@ def _plain(arrays):
     return [_flattened(array) for array in result]
 
 
-def _bytes(arrays):
+def _bytes(arrays: list[np.ndarray]) -> list[Pixels]:
     """Return arrays of one type as uint8 from 0 to 255."""
     dtype = arrays[0].dtype
     if dtype.kind == "b":
@@ -398,27 +406,29 @@ def _bytes(arrays):
     if dtype == np.uint8 and high != 1:  # 0 and 1 alone would be black on black
         return arrays
     alpha = any(array.shape[3] in (2, 4) for array in arrays)
+    scale: float | np.float32  # float32: half precision is too coarse for 255
+    offset: float = 0
     if dtype.kind == "f" and low >= 0 and high <= 1:
-        scale, offset = np.float32(255), 0
+        scale = np.float32(255)
     elif dtype.kind == "f" and -1 <= low <= -0.95 and 0.95 <= high <= 1 and not alpha:
         scale, offset = np.float32(127.5), 127.5
     elif low >= 0 and 127 < high <= 255:
-        scale, offset = 1, 0
+        scale = 1
     elif low >= 0 and high == 16 and _are_whole(arrays):
-        scale, offset = 255 / 16, 0
+        scale = 255 / 16
     elif low >= 0 and 32767 < high <= 65535 and _are_whole(arrays):
-        scale, offset = 255 / 65535, 0
+        scale = 255 / 65535
     else:
         found = f"{dtype} from {low:g} to {high:g}"
         raise wrong("pixels from 0 to 255, or floats from 0 to 1", found, _remedy(dtype, low, high))
     return [np.rint(array * scale + offset).astype(np.uint8) for array in arrays]
 
 
-def _are_whole(arrays):
+def _are_whole(arrays: list[np.ndarray]) -> bool:
     return all(np.array_equal(array, np.rint(array)) for array in arrays)
 
 
-def _remedy(dtype, low, high):
+def _remedy(dtype: np.dtype, low: float, high: float) -> str:
     """Say what to do with numbers of which it cannot be told what is black and what is white."""
     if dtype.kind != "f" and low >= 0 and high == 1:
         return "If 1 is white, pass numpy.asarray(images).astype(bool)."
@@ -436,7 +446,7 @@ def _remedy(dtype, low, high):
     )
 
 
-def _flattened(images):
+def _flattened(images: Pixels) -> Pixels:
     """Composite uint8 images (N, H, W, C) on white where their last channel is alpha."""
     if images.shape[3] not in (2, 4):
         return images
@@ -447,7 +457,7 @@ def _flattened(images):
 # From any size to one
 
 
-def _fit(images, height, width):
+def _fit(images: Pixels, height: int, width: int) -> Pixels:
     """Bring uint8 images (N, H, W, C) to one size."""
     rows, columns = images.shape[1:3]
     if rows > height or columns > width or (8 * rows < 7 * height and 8 * columns < 7 * width):
@@ -455,7 +465,7 @@ def _fit(images, height, width):
     return _centred(images, height, width)
 
 
-def _centred(images, height, width):
+def _centred(images: Pixels, height: int, width: int) -> Pixels:
     """Paint images (N, H, W, C) in the middle of black ones."""
     count, rows, columns, channels = images.shape
     top, left = (height - rows) // 2, (width - columns) // 2
@@ -464,7 +474,7 @@ def _centred(images, height, width):
     return painted
 
 
-def _resized(images, height, width):
+def _resized(images: Pixels, height: int, width: int) -> Pixels:
     """Pad images (N, H, W, C) to the proportions of height and width, and resize them."""
     rows, columns, channels = images.shape[1:]
     padded = max(rows, round(columns * height / width)), max(columns, round(rows * width / height))

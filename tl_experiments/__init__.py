@@ -1,49 +1,43 @@
-"""Experiments: a grid says what to compare, `run` does what is missing, `records` reads what came out.
+"""Experiments: a grid says what to compare, `run` does what is missing; `tl_helpers.records` reads what came out.
 
 ``python -m tl_experiments --help`` explains the command line. Neither this package nor a grid loads TensorFlow;
 only doing a run does. Taught in: chapter 4 (Worked example).
 """
 
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
 from tl_experiments import choices, evidence
 from tl_experiments.cost import estimate
-from tl_experiments.grid import ExperimentError, Grid, Run, expand
-from tl_experiments.log import COLUMNS, SCHEMA_VERSION, history, records
+from tl_experiments.grid import Grid, Run, expand
+from tl_experiments.names import ExperimentError
 from tl_experiments.runner import run
 from tl_experiments.worked_example import (
-    ARMS,
     DEVELOPMENT_SEEDS,
     LEARNING_RATES,
-    arms,
+    arm_calls,
     budget,
-    chosen_learning_rate,
-    chosen_learning_rates,
     report,
     tuning,
 )
 
 __all__ = [
-    "ARMS",
-    "COLUMNS",
     "DEVELOPMENT_SEEDS",
     "LEARNING_RATES",
-    "SCHEMA_VERSION",
     "ExperimentError",
     "Grid",
     "Run",
-    "arms",
+    "arm_calls",
     "budget",
-    "chosen_learning_rate",
-    "chosen_learning_rates",
     "estimate",
     "expand",
-    "history",
     "known",
-    "records",
     "run",
 ]
 
 
-def known():
+def known() -> dict[str, Callable[[pd.DataFrame], Sequence[Grid]]]:
     """Name the grids that the command line knows: each takes the records so far and returns grids.
 
     Returns

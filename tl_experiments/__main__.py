@@ -2,92 +2,107 @@
 
 GRID is one or more of:
 {grids}
+
 Without GRID: all of them, in this order. What the file holds is not done again; stop it any time (Ctrl-C) and give the
 same command to go on. A run that fails has its error recorded; --retry-failed does it again.
 
 Try:
-  python -m tl_experiments --dry-run              list the missing runs and estimate their cost
-  python -m tl_experiments tuning --jobs 2        two processes of one thread each
-  python -m tl_experiments --repeat 20            do 20 recorded runs again and compare
-  python -m tl_experiments --dask tcp://host:8786 on the workers of a Dask cluster; records are written here
+  python -m tl_experiments --dry-run               list the missing runs and estimate their cost
+  python -m tl_experiments tuning --jobs 2         two processes of one thread each
+  python -m tl_experiments --repeat 20             do 20 recorded runs again and compare
+  python -m tl_experiments --dask tcp://host:8786  on the workers of a Dask cluster; records are written here
 """
 
 import argparse
 import os
 import sys
-from importlib import resources
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from tl_base.files import FileError
-from tl_experiments import COLUMNS, ExperimentError, estimate, expand, known, records, run
+from tl_base.pictures import DataError
+from tl_experiments import Grid, estimate, expand, known, run
 from tl_experiments.card import TOLERANCE, repeat, write_card
-from tl_helpers.data import DataError
+from tl_experiments.runner import Where
+from tl_helpers import asset, records
+from tl_helpers.records import RecordsError
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    grids = known()
-    told = "\n".join(f"  {name:<10} {make.__doc__.splitlines()[0]}" for name, make in grids.items())
-    layout = argparse.RawDescriptionHelpFormatter
-    told = __doc__.format(grids=told)
-    parser = argparse.ArgumentParser("python -m tl_experiments", description=told, formatter_class=layout)
-    default = Path(str(resources.files("tl_helpers") / "assets" / "records.csv"))
-    parser.add_argument("grids", nargs="*", metavar="GRID", help="which grids; see above")
-    parser.add_argument("--output", type=Path, default=default, help="file of records (default: the one that ships)")
-    parser.add_argument("--dry-run", action="store_true", help="do nothing but list the missing runs and their cost")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, of one thread each if several")
-    parser.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster (pip install dask distributed)")
-    parser.add_argument("--memory", type=float, default=1.0, metavar="GB", help="activations kept by each process")
-    parser.add_argument("--repeat", type=int, metavar="N", help="add nothing; do N recorded runs again and compare")
-    parser.add_argument("--retry-failed", action="store_true", help="do runs with a recorded error again")
+    grids, parser = known(), _parser()
     options = parser.parse_args(arguments)
     unknown = [name for name in options.grids if name not in grids]
     if unknown:
         parser.error(f"no grid is called {unknown[0]!r}; there are {', '.join(grids)}")
     if options.repeat is not None and options.repeat < 1:
         parser.error(f"--repeat does at least one run again; found {options.repeat}")
-    how = {"jobs": options.jobs, "dask": options.dask, "memory": int(options.memory * 2**30)}
+    where = Where(jobs=options.jobs, dask=options.dask, memory=int(options.memory * 2**30))
     try:
         if options.repeat:
-            return _repeat(options, how)
+            return _repeat(options, where)
         for name in options.grids or grids:
-            _do(name, grids[name], options, how)
+            _do(name, grids[name], options, where)
         if not options.dry_run:
             write_card(options.output)
     except KeyboardInterrupt:
         print(f"\nStopped. What is done stands in {options.output}; the same command goes on from there.")
         return 130
-    except (ExperimentError, DataError, FileError) as error:
+    except (RecordsError, DataError, FileError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _repeat(options, how):
-    table = repeat(records(options.output), options.repeat, **how)
+def _parser() -> argparse.ArgumentParser:
+    help_of = {name: (make.__doc__ or "").splitlines()[0] for name, make in known().items()}
+    lines = [f"  {name:<17}  {line}" for name, line in help_of.items()]
+    grids = "\n".join(textwrap.fill(line, 120, subsequent_indent=" " * 21) for line in lines)
+    parser = argparse.ArgumentParser(
+        "python -m tl_experiments",
+        description=(__doc__ or "").format(grids=grids),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("grids", nargs="*", metavar="GRID", help="which grids; see above")
+    parser.add_argument(
+        "--output", type=Path, default=asset("records.csv"), help="file of records (default: the one that ships)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="do nothing but list the missing runs and their cost")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, of one thread each if several")
+    parser.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster (pip install dask distributed)")
+    parser.add_argument("--memory", type=float, default=1.0, metavar="GB", help="activations kept by each process")
+    parser.add_argument("--repeat", type=int, metavar="N", help="add nothing; do N recorded runs again and compare")
+    parser.add_argument("--retry-failed", action="store_true", help="do runs with a recorded error again")
+    return parser
+
+
+def _repeat(options: argparse.Namespace, where: Where) -> int:
+    table = repeat(records.load(options.output), options.repeat, **where)
     print(table.to_string(index=False, float_format="{:.4f}".format))
     wrong = table[~(table.difference.abs() <= TOLERANCE)]
     print(f"{len(table) - len(wrong)} of {len(table)} runs lie within {TOLERANCE} of their record.")
     return 1 if len(wrong) else 0
 
 
-def _do(name, make, options, how):
+def _do(name: str, make: Callable[[pd.DataFrame], Sequence[Grid]], options: argparse.Namespace, where: Where) -> None:
     path = options.output
-    so_far = records(path) if os.path.lexists(path) else pd.DataFrame(columns=COLUMNS)
-    chosen = make(so_far)
-    runs, combinations = expand(chosen), sum(grid.size for grid in chosen)
-    missing = [each for each in runs if each.key not in set(so_far.key)]
-    print(f"{name}: {len(runs)} runs; {len(missing)} are missing in {path}", flush=True)
+    so_far = records.load(path) if os.path.lexists(path) else pd.DataFrame(columns=records.COLUMNS)
+    grids = make(so_far)
+    runs, combinations = expand(grids), sum(grid.size for grid in grids)
+    done = set(so_far.key)
+    missing = sum(run.key not in done for run in runs)
+    print(f"{name}: {len(runs)} runs; {missing} are missing in {path}", flush=True)
     if combinations > len(runs):
         print(f"{combinations - len(runs)} combinations mean nothing, or the same as another, and are left out")
     if options.dry_run and missing:
-        costs = estimate(chosen, path, **how)
+        costs = estimate(grids, path, **where)
         print(costs.to_string(index=False, float_format="{:.1f}".format))
-        print(f"in all about {costs.seconds.sum() / 60:.1f} minutes with jobs={how['jobs']}")
+        print(f"in all about {costs.seconds.sum() / 60:.1f} minutes with jobs={options.jobs}")
     elif missing or options.retry_failed:
-        table = run(chosen, path, retry_failed=options.retry_failed, **how)
+        table = run(grids, path, retry_failed=options.retry_failed, **where)
         for row in table[table.error != ""].itertuples():
             print(f"failed: {row.arm}, {row.target}, rate {row.learning_rate:g}, seed {row.seed}: {row.error}")
 

@@ -4,25 +4,27 @@ Taught in: chapter 4.1 (Results).
 """
 
 import json
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from tl_base import files
-from tl_experiments.grid import ExperimentError, Run
-from tl_experiments.log import SCHEMA_VERSION, records
-from tl_experiments.plan import MEMORY
-from tl_experiments.runner import do, spread
-from tl_helpers import data
+from tl_experiments.fingerprints import sha256_of
+from tl_experiments.grid import Run
+from tl_experiments.names import ExperimentError
+from tl_experiments.runner import Row, Where, distribute, do, rows_in
+from tl_helpers import data, records
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 TOLERANCE = 0.02  # of accuracy: another number of threads rounds otherwise, and training enlarges it
 
 
-def card(path=None):
+def card(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """Sum up a file of records.
 
     Parameters
@@ -39,49 +41,49 @@ def card(path=None):
 
     Raises
     ------
-    ExperimentError
-        As for `records`.
+    RecordsError
+        As for `records.load`.
 
     Notes
     -----
     Taught in: chapter 4.1 (Results).
     """
-    table = records(path)
+    table = records.load(path)
     parts = {
         name: {"runs": len(rows), "hours": _hours(rows), "seeds": sorted({int(seed) for seed in rows.seed})}
         for name, rows in table.groupby("experiment", sort=False)
     }
     return {
         "command": "make records",
-        "schema": SCHEMA_VERSION,
+        "schema": records.SCHEMA_VERSION,
         "runs": len(table),
         "hours": _hours(table),
         "dates": [table.date.min(), table.date.max()],
         "machines": sorted(set(table.machine)),
         "experiments": parts,
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
-        "data": {found.name: data.sha256_of(found) for found in _targets(table)},
+        "data": {target.name: sha256_of(target) for target in _targets(table)},
     }
 
 
-def write_card(path):
+def write_card(path: str | os.PathLike[str]) -> None:
     """Write the card of a file of records beside it, atomically: ``records.csv`` has ``records.json``."""
     path = Path(path)
     target = path.with_suffix(".json") if path.suffix != ".json" else path.with_name(f"{path.name}.card.json")
     files.write(target, json.dumps(card(path), indent=1) + "\n")
 
 
-def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):
+def repeat(table: pd.DataFrame, count: int, *, seed: int = 0, **where: Unpack[Where]) -> pd.DataFrame:
     """Do some recorded runs again and set the new accuracies beside the old ones.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        As `records` returns it.
+        As `records.load` returns it.
     count : int
         So many rows, drawn by `seed` from those without an error.
     seed : int
-    jobs, dask, memory
+    **where : Where
         As for `runner.run`.
 
     Returns
@@ -103,30 +105,31 @@ def repeat(table, count, *, seed=0, jobs=1, dask=None, memory=MEMORY):
     sound = table[table.error == ""]
     if sound.empty:
         raise ExperimentError("There is no record to do again: the table has no run without an error.")
-    drawn = sound.iloc[np.random.default_rng(seed).choice(len(sound), min(count, len(sound)), replace=False)]
-    runs = [Run.of(row) for _, row in drawn.iterrows()]
-    rows = {run.key: row for run, (_, row) in zip(runs, drawn.iterrows(), strict=True)}
-    found = []
-    for (new,) in spread(do, [(run,) for run in runs], jobs, dask, memory):
-        old = rows[new["key"]]
-        if new["fingerprints"] != old.fingerprints:
-            raise ExperimentError(
-                f"{old.source} → {old.target}: what these names stand for here is not what the record was made with: "
-                f"{new['fingerprints']} in the place of {old.fingerprints}. Repeat it with the data of the record."
-            )
-        name = "validation_accuracy" if pd.isna(old.test_accuracy) else "test_accuracy"
-        told = old[["experiment", "target", "arm", "labels_per_class", "seed"]].to_dict()
-        values = {"recorded": old[name], "again": np.nan if new["error"] else new[name]}
-        found.append(told | values | {"difference": values["again"] - values["recorded"]})
-    return pd.DataFrame(found)
+    drawn = np.random.default_rng(seed).choice(len(sound), min(count, len(sound)), replace=False)
+    recorded = {Run.of(row).key: row for row in rows_in(sound.iloc[drawn])}
+    again = distribute(do, [(Run.of(row),) for row in recorded.values()], **where)
+    return pd.DataFrame([_beside(recorded[new["key"]], new) for (new,) in again])
 
 
-def _targets(table):
+def _beside(old: Row, new: Row) -> dict[str, Any]:
+    """Return what tells a record, its accuracy, and that of the same run done again."""
+    if new["fingerprints"] != old["fingerprints"]:
+        raise ExperimentError(
+            f"{old['source']} → {old['target']}: what these names stand for here is not what the record was made with: "
+            f"{new['fingerprints']} in the place of {old['fingerprints']}. Repeat it with the data of the record."
+        )
+    which: str = "validation_accuracy" if pd.isna(old["test_accuracy"]) else "test_accuracy"
+    again = np.nan if new["error"] else new[which]
+    names = {name: old[name] for name in ("experiment", "target", "arm", "labels_per_class", "seed")}
+    return names | {"recorded": old[which], "again": again, "difference": again - old[which]}
+
+
+def _targets(table: pd.DataFrame) -> list[data.Dataset]:
     """Load the data sets of the runs' targets, as far as they are here."""
     names = {target.partition("-")[0] for target in table.target}
-    found = [data.load(name, required=False) for name in sorted(names & set(data.KNOWN))]
-    return [dataset for dataset in (*found, data.digits()) if dataset is not None and dataset.name in names]
+    loaded = [data.load(name, required=False) for name in sorted(names & set(data.KNOWN))]
+    return [dataset for dataset in (*loaded, data.digits()) if dataset is not None and dataset.name in names]
 
 
-def _hours(rows):
+def _hours(rows: pd.DataFrame) -> float:
     return round(float(rows.seconds.sum()) / 3600, 2)

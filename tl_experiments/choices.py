@@ -7,17 +7,26 @@ import base64
 import io
 import itertools
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from scipy import stats
 
-from tl_experiments.evidence import EXPLORED, FAR, NEAR, SWEPT_AT, TRIED_ON, rows_if_any, tuned_at
-from tl_experiments.grid import ExperimentError, Grid, Run
-from tl_experiments.log import history, records
-from tl_experiments.plan import ANSWERED, OTHER_SEED, base_run, trunk
+from tl_experiments import arms, recipes
+from tl_experiments.arms import Arm
+from tl_experiments.evidence import EXPLORED, SWEPT_AT, TRIED_ON, tuned_at
+from tl_experiments.grid import Grid, Run
+from tl_experiments.names import ExperimentError
+from tl_experiments.plan import ANSWERED
 from tl_helpers import data
+from tl_helpers.records import FAR, NEAR, history, load, rows_if_any
+
+if TYPE_CHECKING:
+    import keras
 
 PAIRS = {"far": FAR, "near": NEAR}
 TITLES = {"far": "far: CIFAR-10 → MNIST", "near": "near: CIFAR-10 classes A → classes B"}
@@ -38,44 +47,44 @@ class Setting:
     method : str
         ``"plain"`` starts some layers from given weights, freezes some of these, and trains the rest. The others are
         `Grid.method`'s.
-    start : {"source", "random"}
-        What stands in the layers that are not trained from a random start.
-    copied, frozen : int
-        As ``copy`` and ``freeze`` of `transfer.parameter_transfer`; with ``"random"`` both count frozen random layers.
-    arms : tuple of str
-        Its names in the records.
+    arms : tuple of Arm
+        What does it: several where one treatment has several names in the records.
     """
 
     method: str
-    start: str
-    copied: int
-    frozen: int
-    arms: tuple
+    arms: tuple[Arm, ...]
 
     @property
-    def states(self):
+    def names(self) -> tuple[str, ...]:
+        """Its names in the records."""
+        return tuple(arm.name for arm in self.arms)
+
+    @property
+    def states(self) -> str:
         """One letter a layer: F copied and frozen, T copied and trained, R random and trained, Z random and frozen."""
-        frozen, rest = ("F", "T") if self.start == "source" else ("Z", "R")
-        return frozen * self.frozen + rest * (self.copied - self.frozen) + "R" * (len(LAYERS) - self.copied)
+        arm = self.arms[0].fields(len(LAYERS))
+        frozen, trained = ("F", "T") if arm["initialisation"] == "source" else ("Z", "R")
+        copied = frozen * arm["layers_frozen"] + trained * (arm["layers_copied"] - arm["layers_frozen"])
+        return copied.ljust(len(LAYERS), "R")
 
 
-def _offer():
-    yield Setting(PLAIN, "random", 0, 0, ("from scratch",))
-    for n in range(1, len(LAYERS) + 1):
-        for k in range(n + 1):
-            arms = (f"A{n}B, {k} frozen",) + (("fine-tuned from the source",) if (n, k) == (len(LAYERS), 0) else ())
-            yield Setting(PLAIN, "source", n, k, arms)
-        yield Setting(PLAIN, "random", n, n, (f"random{n}B, {n} frozen",))
-    for start in ("source", "random"):
-        yield Setting(PROBE, start, len(LAYERS), len(LAYERS), (f"linear head, {start} features",))
-    for method in ("LP-FT", "L2-SP", "attention transfer", "distillation", "logic rules"):
-        yield Setting(method, "source", len(LAYERS), 0, (method,))
+def _offer() -> Iterator[Setting]:
+    yield Setting(PLAIN, (arms.SCRATCH,))
+    for copied in range(1, len(LAYERS) + 1):
+        for frozen in range(copied + 1):
+            whole = (copied, frozen) == (len(LAYERS), 0)
+            yield Setting(PLAIN, (arms.swept("A", copied, frozen), *((arms.TUNED,) if whole else ())))
+        yield Setting(PLAIN, (arms.swept("random", copied, copied),))
+    for arm in (arms.HEAD, arms.RANDOM_HEAD):
+        yield Setting(PROBE, (arm,))
+    for arm in (arms.LP_FT, arms.L2_SP, arms.ATTENTION, arms.DISTILLATION, arms.LOGIC):
+        yield Setting(arm.method, (arm,))
 
 
 OFFER = tuple(_offer())
 
 
-def offered(pair):
+def offered(pair: str) -> tuple[Setting, ...]:
     """List the settings that are offered for a pair of tasks: the rules speak of digits, so only far has them.
 
     Parameters
@@ -94,12 +103,12 @@ def offered(pair):
     return tuple(setting for setting in OFFER if pair == "far" or setting.method != "logic rules")
 
 
-def _check_pair(pair):
+def _check_pair(pair: str) -> None:
     if pair not in PAIRS:
         raise ExperimentError(f"The explorer has no pair {pair!r}. It has {', '.join(PAIRS)}.")
 
 
-def rows_for(table, pair, setting, labels):
+def rows_for(table: pd.DataFrame, pair: str, setting: Setting, labels: int) -> pd.DataFrame:
     """Return the recorded runs of a setting, one a seed; empty where there are none.
 
     Parameters
@@ -123,13 +132,13 @@ def rows_for(table, pair, setting, labels):
     _check_pair(pair)
     for experiment in HOUSES:
         rows = rows_if_any(table, PAIRS[pair], experiment)
-        rows = rows[rows.arm.isin(setting.arms) & (rows.labels_per_class == labels)]
+        rows = rows[rows.arm.isin(setting.names) & (rows.labels_per_class == labels)]
         if len(rows):
             return rows.sort_values("seed")
     return rows
 
 
-def examples(table):
+def examples(table: pd.DataFrame) -> list[Grid]:
     """Keep the answers to a hundred test images of one run, seed 0, of each setting that the explorer offers."""
     grids = []
     for pair in PAIRS:
@@ -140,16 +149,21 @@ def examples(table):
     return grids
 
 
-def _examined(run, pair):
+def _examined(run: Run, pair: tuple[str, str]) -> Grid:
     """Turn a recorded run into a grid of one run that keeps its answers."""
     names = ("method", "initialisation", "layer", "head", "layers_copied", "layers_frozen", "labels_per_class")
-    axes = {name: [getattr(run, name)] for name in (*names, "learning_rate", "seed")}
-    budget = {"batch_size": run.batch_size, "steps": run.steps}
-    shape = {"pairs": [pair], "settings": [dict(run.settings)], "measures": ("answers",), "arm": run.arm}
+    axes: dict[str, Any] = {name: [getattr(run, name)] for name in (*names, "learning_rate", "seed")}
+    budget: dict[str, Any] = {"batch_size": run.batch_size, "steps": run.steps}
+    shape: dict[str, Any] = {
+        "pairs": [pair],
+        "settings": [dict(run.settings)],
+        "measures": ("answers",),
+        "arm": run.arm,
+    }
     return Grid("examples", **axes, **budget, **shape)
 
 
-def payload(table=None, pictures=True):
+def payload(table: pd.DataFrame | None = None, pictures: bool = True) -> dict[str, Any]:
     """Prepare all that the explorer shows: settings, recorded curves and accuracies, code, and test images.
 
     Parameters
@@ -175,7 +189,7 @@ def payload(table=None, pictures=True):
     """
     from tl_helpers import models
 
-    table, network = records() if table is None else table, models.source_cnn()
+    table, network = load() if table is None else table, models.source_cnn()
     kept = _answers(table)
     runs = {}
     for pair in PAIRS:
@@ -196,7 +210,7 @@ def payload(table=None, pictures=True):
     }
 
 
-def coverage(shown):
+def coverage(shown: Mapping[str, Any]) -> float:
     """Return the share of what can be chosen, pair by labels by setting, that has a record of its own.
 
     Parameters
@@ -215,220 +229,83 @@ def coverage(shown):
     return len(shown["runs"]) / (len(shown["labels"]) * sum(len(offered(pair)) for pair in PAIRS))
 
 
-def _shown(table, rows, kept):
+def _shown(table: pd.DataFrame, rows: pd.DataFrame, kept: Mapping[tuple[Any, ...], str]) -> dict[str, Any]:
     curves = [history(row) for _, row in rows.iterrows()]
     scores = np.array([curve["validation_accuracy"] for curve in curves])
     count = len(scores)
     half = stats.t.ppf(0.975, count - 1) * scores.std(axis=0, ddof=1) / np.sqrt(count)
     row = rows.iloc[0]
-    run = Run.of(row)
     return {
         "test": [round(float(value), 4) for value in rows.test_accuracy],
         "steps": curves[0]["steps"],
         "mean": [round(float(value), 3) for value in scores.mean(axis=0)],
         "half": [round(float(value), 3) for value in half],
         "rate": float(row.learning_rate),
-        "setting": _told(row.settings),
+        "setting": _in_words(row.settings),
         "tried": _tried(table, row),
         "triedAt": _tried_at(row)[1],
         "parameters": int(row.trainable_parameters),
         "seconds": round(float(rows.seconds.median()), 2),
-        "code": code(run),
+        "code": Run.of(row).code(),
         "answers": kept.get((row.source, row.target, row.arm, int(row.labels_per_class)), ""),
     }
 
 
-def _tried(table, row):
+def _tried(table: pd.DataFrame, row: pd.Series) -> list[list[Any]]:
     """List what was tried on development seeds for an arm: (rate, settings, mean validation accuracy)."""
     name, labels = _tried_at(row)
-    found = table[(table.experiment == name) & (table.arm == row.arm) & (table.labels_per_class == labels)]
-    found = found[(found.source == row.source) & (found.target == row.target) & found.seed.isin(TRIED_ON)]
-    means = found.groupby(["learning_rate", "settings"]).validation_accuracy.mean()
-    return [[rate, _told(settings), round(float(mean), 3)] for (rate, settings), mean in means.items()]
+    rows = table[(table.experiment == name) & (table.arm == row.arm) & (table.labels_per_class == labels)]
+    rows = rows[(rows.source == row.source) & (rows.target == row.target) & rows.seed.isin(TRIED_ON)]
+    means = rows.groupby(["learning_rate", "settings"]).validation_accuracy.mean()
+    return [[rate, _in_words(settings), round(float(mean), 3)] for (rate, settings), mean in means.items()]
 
 
-def _tried_at(row):
+def _tried_at(row: pd.Series) -> tuple[str, int]:
     """Return the experiment that chose an arm's rate, and its labels per class."""
     swept = row.experiment in ("sweep", "explorer") and row.method == "parameter transfer"
     return ("sweep choice", SWEPT_AT) if swept else ("choice", tuned_at(int(row.labels_per_class)))
 
 
-def _told(settings):
-    told = json.loads(settings)
-    return ", ".join(f"{name} {told[name]:g}" for name in ("alpha", "strength", "weight") if name in told)
+def _in_words(settings: str) -> str:
+    values = json.loads(settings)
+    return ", ".join(f"{name} {values[name]:g}" for name in ("alpha", "strength", "weight") if name in values)
 
 
-def _answers(table):
+def _answers(table: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     rows = table[table.experiment == "examples"]
     keys = zip(rows.source, rows.target, rows.arm, rows.labels_per_class.astype(int), strict=True)
-    told = ("".join(map(str, json.loads(text)["answers"])) for text in rows.measures)
-    return dict(zip(keys, told, strict=True))
+    answers = ("".join(map(str, json.loads(text)["answers"])) for text in rows.measures)
+    return dict(zip(keys, answers, strict=True))
 
 
-def code(run):
-    """Write the calls of `tl_helpers` that do a run again.
-
-    Parameters
-    ----------
-    run : Run
-        Of any `Grid`, or `Run.of` a record.
-
-    Returns
-    -------
-    str
-        Python that ends with the run's accuracy in ``accuracy``: on the test set if the run looked at it, else on the
-        validation images. What a run measures besides, `Grid.measures`, is not part of it.
-
-    Notes
-    -----
-    Taught in: chapter 4.2 (The explorer).
-    """
-    before, call, arguments = _call(run)
-    listed = "".join(f"    {argument},\n" for argument in (*arguments, _budget(run)) if argument)
-    score = "result.evaluate(target.test).accuracy" if run.test else "result.validation_accuracy"
-    text = "\n".join([*_data(run), *before, f"result = transfer.{call}(", f"{listed})"]) + f"\naccuracy = {score}\n"
-    imports = "from tl_helpers import data, knowledge, models, transfer\n"
-    used = [line for line, name in _IMPORTS.items() if name in text]
-    return "\n".join([*used, "", imports + "\n" + text]) if used else imports + "\n" + text
-
-
-_IMPORTS = {"from dataclasses import replace": "replace(", "from pkgutil import resolve_name": "resolve_name("}
-
-
-def _data(run):
-    """Return the lines that make the source and the split."""
-    seed = f"seed={run.seed}"
-    if run.labels_per_class is None:
-        lines = [f"target = data.full_split(images, {seed})"]
-    else:
-        lines = [f"target = data.few_shot(images, per_class={run.labels_per_class}, {seed})"]
-    if run.label_noise:
-        noisy = f"data.with_label_noise(target.train, {run.label_noise!r}, {seed})"
-        lines.append(f"target = replace(target, train={noisy})")
-    if run.epochs:
-        passes = f"{run.epochs} * len(target.train) // {run.batch_size}"
-        lines.append(f"steps = max({run.steps}, {passes})")
-    return [f"source = {_source(run.source)}", f"images = {_images(run.target)}", *lines]
-
-
-def _source(name):
-    if ":" in name:
-        return f"resolve_name({_quoted(name)})()"
-    name, _, epoch = name.partition("@")
-    return f"models.pretrained({_quoted(name)}{', epoch=' + epoch if epoch else ''})"
-
-
-def _images(name):
-    if ":" in name:
-        return f"resolve_name({_quoted(name)})()"
-    if name in ("cifar10-a", "cifar10-b"):
-        classes = name.upper().replace("-", "_")
-        return f'data.only(data.load("cifar10"), data.{classes}, "{name}")'
-    return "data.digits()" if name == "digits" else f"data.load({_quoted(name)})"
-
-
-def _quoted(text):
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _budget(run):
-    """Return the arguments that say how long and how fast to train."""
-    steps = "steps" if run.epochs else run.steps
-    return f"learning_rate={run.learning_rate!r}, steps={steps}, batch_size={run.batch_size}, seed={run.seed}"
-
-
-def _call(run):
-    """Return lines to run before, the function of `transfer`, and its arguments but for the budget."""
-    told = {name: value for name, value in run.settings if name != "base_rate"}
-    shape = f"layer={_quoted(run.layer)}" + (f", head={run.head!r}" if run.head else "")
-    if run.method == "from scratch":
-        return (), "from_scratch", (f"target, architecture=source, {shape}",)
-    before, source, start = _start(run)
-    depths = f"copy={run.layers_copied}, freeze={run.layers_frozen}"
-    arguments = f"{source}, target, {shape}", depths, start
-    if run.method == "feature extraction":
-        return before, "feature_extraction", (arguments[0], start, _given(told))
-    if run.method in ("parameter transfer", "LP-FT"):
-        if run.method == "LP-FT" and "probe_steps" not in told:
-            half = "steps // 2" if run.epochs else run.steps // 2
-            arguments += (f"probe_steps={half}",)
-        return before, "parameter_transfer", (*arguments, _given(told))
-    teacher, made = _constraint(run, told)
-    return (*before, *teacher), "knowledge_transfer", (*arguments, f"knowledge=[knowledge.{made}]")
-
-
-def _start(run):
-    """Return lines that train base B, where a run starts from it; the network to copy from; an argument about it."""
-    if run.initialisation != "target":
-        return (), "source", "" if run.initialisation == "source" else 'initialisation="random"'
-    base = base_run(run)
-    base = replace(base, seed=OTHER_SEED + base.seed)
-    lines = (
-        "base = transfer.from_scratch(",
-        f"    target, architecture=source, layer={_quoted(base.layer)},",
-        f"    {_budget(base)},",
-        ").model",
-    )
-    return lines, "base", ""
-
-
-def _given(told):
-    """Write settings as arguments of a call."""
-    return ", ".join(f"{name}={_quoted(each) if isinstance(each, str) else repr(each)}" for name, each in told.items())
-
-
-def _constraint(run, told):
-    """Return lines that make a teacher, if there is one, and the constraint."""
-    given = _given({name: value for name, value in told.items() if name not in ("teacher", "rules")})
-    rest = f", {given}" if given else ""
-    if run.method == "distillation":
-        name = told["teacher"]
-        if isinstance(name, str):
-            return (), f'Distillation({_source(name)}, models.model_card({_quoted(name)})["classes"]{rest})'
-        shape = f"layer={_quoted(trunk(run))}, steps=200, points=1, seed={OTHER_SEED}"
-        teacher = (
-            f"labelled = data.few_shot(images, per_class={name}, seed={OTHER_SEED})",
-            f"teacher = transfer.parameter_transfer(source, labelled, {shape}).model",
-        )
-        return teacher, f"Distillation(teacher, images.class_names{rest})"
-    if run.method == "logic rules":
-        module, _, function = told["rules"].partition(":")
-        shipped = module == "tl_helpers.knowledge"
-        rules = f"knowledge.{function}()" if shipped else f"resolve_name({_quoted(told['rules'])})()"
-        return (), f"LogicRules({rules}{rest})"
-    return (), f"{'L2SP' if run.method == 'L2-SP' else 'AttentionTransfer'}({given})"
-
-
-def _where(setting):
+def _where(setting: Setting) -> list[str]:
     return [pair for pair in PAIRS if setting in offered(pair)]
 
 
-def _layers(network):
+def _layers(network: "keras.Model") -> list[dict[str, Any]]:
     """Describe the trunk: name, output shape and number of weights of each layer."""
     from tl_helpers import models
 
-    table = models.parameter_table(network).loc[list(LAYERS)]
-    return [{"name": row.Index, "output": row.output, "parameters": int(row.parameters)} for row in table.itertuples()]
+    table: dict[Any, dict[Any, Any]] = models.parameter_table(network).to_dict("index")
+    return [{"name": name} | {key: table[name][key] for key in ("output", "parameters")} for name in LAYERS]
 
 
-def _pair(name, network, pictures):
+def _pair(name: str, network: "keras.Model", pictures: bool) -> dict[str, Any]:
     """Describe a pair of tasks; ``head`` counts the weights of a linear head on the trunk."""
     source, target = PAIRS[name]
     classes, features = CLASSES[name], int(np.prod(network.get_layer(LAYERS[-1]).output.shape[1:]))
-    card = {"name": name, "title": TITLES[name], "source": source, "target": target}
+    card: dict[str, Any] = {"name": name, "title": TITLES[name], "source": source, "target": target}
     card |= {"classes": classes, "tested": TESTED[name], "head": (features + 1) * classes}
     return card | (_gallery(target) if pictures else {})
 
 
-def _gallery(target):
+def _gallery(target: str) -> dict[str, Any]:
     """Put the test images whose answers are recorded into one picture; nothing where the data are not here."""
     try:
-        dataset = data.load(target.partition("-")[0], complete=True)
+        dataset = recipes.images(target, complete=True).value(str)
     except data.DataUnavailable:
         return {}  # the explorer says that it was made without them
-    if target == "cifar10-b":
-        dataset = data.only(dataset, data.CIFAR10_B, target)
-    test = data.spread(dataset.rows(dataset.held_out), ANSWERED)
+    test = data.evenly_spaced(dataset.rows(dataset.held_out), ANSWERED)
     rows = ANSWERED // ACROSS
     tiles = test.images.reshape(rows, ACROSS, TILE, TILE, 3).swapaxes(1, 2).reshape(rows * TILE, ACROSS * TILE, 3)
     stored = io.BytesIO()

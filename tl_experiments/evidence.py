@@ -6,17 +6,33 @@ Taught in: chapter 4.1 (Results).
 
 import itertools
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from tl_experiments import worked_example
-from tl_experiments.grid import ExperimentError, Grid
-from tl_experiments.log import history
-from tl_experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT, chosen, of_experiment
-from tl_helpers.measures import paired_interval
+from tl_experiments.arms import (
+    BETWEEN,
+    CONSTRAINED,
+    CUTS,
+    DOCUMENT,
+    HEAD,
+    L2_SP,
+    LP_FT,
+    MAIN,
+    RULED,
+    SCRATCH,
+    SWEEP,
+    TAUGHT,
+    TUNED,
+    Arm,
+)
+from tl_experiments.grid import Grid
+from tl_experiments.names import ExperimentError
+from tl_experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT
+from tl_helpers.records import DIGITS, FAR, NEAR, SOURCELESS, chosen, rows_of
 
-FAR, NEAR, DIGITS = ("cifar10", "mnist"), ("cifar10-a", "cifar10-b"), ("digits", "mnist")
+Pair = tuple[str, str]  # source and target
 SMALL = ("cifar10", "digits")  # for readers without MNIST
 LABELS = (1, 2, 5, 10, 20, 50, 100)
 TUNED_AT = (2, 10, 50)
@@ -25,194 +41,31 @@ SEEDS = tuple(range(10))
 # Four trials an arm: four rates, or two rates with two strengths.
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 FEW_RATES = (1e-3, 3e-3)
-RULES = "tl_helpers.knowledge:loop_rules", "tl_helpers.knowledge:wrong_rules"
 
-MAIN = worked_example.ARMS | {"LP-FT": {"method": ["LP-FT"], "settings": [{"probe_steps": 100}]}}
-CONSTRAINED = {
-    "L2-SP": {"method": ["L2-SP"], "settings": [{"alpha": a} for a in (0.1, 1.0)]},
-    "attention transfer": {"method": ["attention transfer"], "settings": [{"strength": s} for s in (10.0, 100.0)]},
-}
-TAUGHT = {
-    "distillation": {
-        "method": ["distillation"],
-        "settings": [{"teacher": 50, "temperature": 4.0, "weight": w} for w in (0.5, 0.9)],
-    },
-}
-RULED = {
-    name: {
-        "method": ["logic rules"],
-        "settings": [{"rules": rules, "strength": 2.0, "weight": w} for w in (0.25, 0.5)],
-    }
-    for name, rules in zip(("logic rules", "logic rules, wrong"), RULES, strict=True)
-}
-CUTS = {
-    f"linear head on {layer}, {start} features": {"layer": [layer], "initialisation": [start]}
-    for layer in ("pool1", "pool2", "dense")
-    for start in ("source", "random")
-}
-RECIPE = {"the document's recipe": {"head": [(512,)], "settings": [{"standardise": False}]}}  # 0.001 and no choice
 # The rules speak of digits; a baseline without a source serves every pair of its target.
-SOURCELESS = ("from scratch", "logistic regression on pixels", "linear head, random features")
 COMPARED = (
-    (FAR, MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | RECIPE, LABELS),
+    (FAR, MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | {DOCUMENT.name: DOCUMENT}, LABELS),
     (NEAR, MAIN, LABELS),
-    (DIGITS, {name: axes for name, axes in MAIN.items() if name not in SOURCELESS}, LABELS),
+    (DIGITS, {name: arm for name, arm in MAIN.items() if name not in SOURCELESS}, LABELS),
     (NEAR, CONSTRAINED | TAUGHT, (5,)),
     (DIGITS, CONSTRAINED, (5,)),
     (SMALL, MAIN | CONSTRAINED, (5,)),
 )
-ORDER = list(COMPARED[0][1])  # of rows in tables
-# Yosinski et al.: n layers copied from A or from B, frozen or (+) trained on; B is trained on the run's own labels.
-STARTS = {"A": "source", "B": "target", "random": "random"}
-SWEEP = {
-    f"{start}{n}B, {k} frozen": {"initialisation": [STARTS[start]], "layers_copied": [n], "layers_frozen": [k]}
-    for start in STARTS
-    for n in (1, 2, 3)
-    for k in range(n + 1)
-    if k == n or (k == 0 and start != "random")
-}
-# What the explorer offers besides: all other frozen parts of a copy, and the sweep at five labels per class.
-BETWEEN = {
-    f"A{n}B, {k} frozen": {"initialisation": ["source"], "layers_copied": [n], "layers_frozen": [k]}
-    for n, k in ((2, 1), (3, 1), (3, 2))
-}
 EXPLORED = (2, 5, 10, 50)
 HELD = CONSTRAINED | TAUGHT
-SHIFTED = ("linear head, source features", "fine-tuned from the source", "LP-FT", "from scratch")
+PERTURBED = HEAD, TUNED, LP_FT, SCRATCH
+SHIFTED = tuple(arm.name for arm in PERTURBED)
 NOISES = (0.1, 0.3)
 EPOCHS = (1, 2, 4, 8, 16)  # states of the source network on its way
 SWEPT_AT = 10  # labels per class at which the sweep's rates are chosen
-CLASSES = {"mnist": 10, "digits": 10, "cifar10-b": 5}
 
 
-def tuned_at(labels):
+def tuned_at(labels: int) -> int:
     """Return the number of labels whose choice serves: the nearest of `TUNED_AT` in ratio."""
     return min(TUNED_AT, key=lambda tuned: max(tuned / labels, labels / tuned))
 
 
-def rows_of(table, pair, experiment="reference"):
-    """Return the rows of a pair of tasks, with the baselines that need no source and stand under another pair.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `records` returns it.
-    pair : (str, str)
-        Source and target.
-    experiment : str
-
-    Returns
-    -------
-    pandas.DataFrame
-
-    Raises
-    ------
-    ExperimentError
-        If the table has no such experiment, or that experiment no such pair.
-
-    Notes
-    -----
-    Taught in: chapter 4.1 (Results).
-    """
-    runs, pair = of_experiment(table, experiment), tuple(pair)
-    pairs = list(dict.fromkeys(zip(runs.source, runs.target, strict=True)))
-    if pair not in pairs:
-        told = "; ".join(f"{source} → {target}" for source, target in pairs)
-        raise ExperimentError(f"The experiment {experiment!r} has no runs of the pair {pair!r}. It has {told}.")
-    return rows_if_any(runs, pair, experiment)
-
-
-def rows_if_any(table, pair, experiment="reference"):
-    """Return the rows of a pair as `rows_of` does, and an empty table where it was not run.
-
-    Parameters
-    ----------
-    table, pair, experiment
-        As for `rows_of`.
-
-    Returns
-    -------
-    pandas.DataFrame
-    """
-    rows = table[(table.experiment == experiment) & (table.target == pair[1])]
-    return rows[(rows.source == pair[0]) | rows.arm.isin(SOURCELESS)]
-
-
-def gains(table, pair, against="from scratch", experiment="reference"):
-    """Compare every arm of a pair with one of them, seed by seed, at each number of labels.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `records` returns it.
-    pair : (str, str)
-        Source and target.
-    against : str
-        The arm to compare with.
-    experiment : str
-
-    Returns
-    -------
-    pandas.DataFrame of measures.Interval
-        Index: the other arms; columns: labels per class. In points of test accuracy, above 0 where the arm is ahead;
-        None where it was not run.
-
-    Raises
-    ------
-    ExperimentError
-        As for `rows_of`; or if no run of the pair has the arm to compare with.
-
-    Notes
-    -----
-    Taught in: chapter 4.1 (Results).
-    """
-    values = rows_of(table, pair, experiment).pivot_table(
-        "test_accuracy", "seed", ["arm", "labels_per_class"], sort=False
-    )
-    ran = list(values.columns.unique("arm")) if len(values) else []
-    if against not in ran:
-        raise ExperimentError(
-            f"{pair[0]} → {pair[1]} has no scored runs of the arm {against!r}. It has {', '.join(ran)}."
-        )
-    ran.remove(against)
-    arms = sorted(ran, key=lambda arm: ORDER.index(arm) if arm in ORDER else len(ORDER))
-    counts = sorted(values.columns.unique("labels_per_class"))
-
-    def gain(arm, labels):
-        if (arm, labels) not in values or (against, labels) not in values:
-            return None
-        both = 100 * values[[(arm, labels), (against, labels)]].dropna()
-        return paired_interval(both.iloc[:, 0], both.iloc[:, 1])
-
-    return pd.DataFrame({int(n): {arm: gain(arm, n) for arm in arms} for n in counts})
-
-
-def dead(table):
-    """Find the runs whose network died: it has stopped to look at the images, and guesses.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `records` returns it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Its rows whose loss ends at log K, that of equal probabilities for K classes (to a thousandth), and whose
-        validation accuracy is 1 / K: one answer for every image. Runs of targets that are not the book's own are left
-        out, as their K is not known.
-
-    Notes
-    -----
-    In the records it comes with the highest of the tried rates alone, 0.01. Taught in: chapter 4.1 (Results).
-    """
-    guessing = 1 / table.target.map(CLASSES)
-    rows = table[np.isclose(table.validation_accuracy, guessing)]
-    ends = [(history(row)["loss"] or [np.nan])[-1] / np.log(CLASSES[row.target]) for _, row in rows.iterrows()]
-    return rows[np.abs(np.array(ends, float) - 1) < 1e-3]
-
-
-def leader(table, pair, arms, labels):
+def leader(table: pd.DataFrame, pair: Pair, arms: Sequence[str], labels: int) -> str:
     """Name the arm that development seeds put first: the best mean validation accuracy of its best trial.
 
     Parameters
@@ -237,22 +90,27 @@ def leader(table, pair, arms, labels):
     rows = rows_of(table, pair, "choice")
     rows = rows[(rows.labels_per_class == tuned_at(labels)) & rows.arm.isin(arms)]
     trials = rows.groupby(["arm", "learning_rate", "settings"], dropna=False).validation_accuracy.mean()
-    return trials.idxmax()[0]
+    best: Any = trials.idxmax()
+    return best[0]
 
 
-def choice(table=None):
+def choice(table: pd.DataFrame | None = None) -> list[Grid]:
     """Choose rate and strength of every method: four trials, five development seeds, no test set."""
     grids = []
     for pair, arms, counts in COMPARED:
-        axes = {"pairs": [pair], "labels_per_class": sorted({tuned_at(n) for n in counts}), "seed": TRIED_ON}
-        for arm, own in arms.items():
-            rates = FEW_RATES if len(own.get("settings", ())) > 1 else RATES
-            if arm not in RECIPE:
-                grids.append(Grid("choice", learning_rate=rates, test=False, **axes, **FEW_SHOT, **own, arm=arm))
+        axes: dict[str, Any] = {
+            "pairs": [pair],
+            "labels_per_class": sorted({tuned_at(n) for n in counts}),
+            "seed": TRIED_ON,
+        }
+        for arm in arms.values():
+            rates = FEW_RATES if len(arm.trials) > 1 else RATES
+            if arm != DOCUMENT:
+                grids.append(Grid("choice", learning_rate=rates, test=False, **axes, **FEW_SHOT, **arm.axes()))
     return grids
 
 
-def reference(table):
+def reference(table: pd.DataFrame) -> list[Grid]:
     """Compare all methods from 1 to 100 labels per class, far and near: ten seeds, the test set once."""
     best = _best(table)
     return [
@@ -262,18 +120,18 @@ def reference(table):
             labels_per_class=[n],
             seed=SEEDS,
             **FEW_SHOT,
-            **_settled(best, pair, arms, arm, n),
+            **_settled(best, pair, arm, n),
         )
         for pair, arms, counts in COMPARED
-        for arm, n in itertools.product(arms, counts)
+        for arm, n in itertools.product(arms.values(), counts)
     ]
 
 
-def _best(table):
+def _best(table: pd.DataFrame) -> pd.DataFrame:
     return chosen(table, ("source", "target", "arm", "labels_per_class"), "choice")
 
 
-def _of(best, key):
+def _of(best: pd.DataFrame | pd.Series, key: Any) -> Any:
     """Return what was chosen for an arm."""
     if key not in best.index:
         raise ExperimentError(
@@ -282,40 +140,46 @@ def _of(best, key):
     return best.loc[key]
 
 
-def _settled(best, pair, arms, arm, labels):
+def _settled(best: pd.DataFrame, pair: Pair, arm: Arm, labels: int) -> dict[str, Any]:
     """Return the axes of an arm with the rate and the settings that were chosen for it."""
-    if arm in RECIPE:
-        return arms[arm] | {"learning_rate": [1e-3], "arm": arm}
-    row = _of(best, (*pair, arm, tuned_at(labels)))
-    return arms[arm] | {"learning_rate": [row.learning_rate], "settings": [json.loads(row.settings)], "arm": arm}
+    if arm == DOCUMENT:
+        return arm.axes() | {"learning_rate": [1e-3]}
+    row = _of(best, (*pair, arm.name, tuned_at(labels)))
+    return arm.axes() | {"learning_rate": [row.learning_rate], "settings": [json.loads(row.settings)]}
 
 
-def sweep_choice(table):
+def sweep_choice(table: pd.DataFrame) -> list[Grid]:
     """Choose the rates of the layer sweep: four rates, five development seeds, 10 labels per class, no test set."""
     return _sweep_choice(table, FAR)
 
 
-def sweep(table):
+def sweep(table: pd.DataFrame) -> list[Grid]:
     """Sweep the layers copied and frozen, CIFAR-10 to MNIST, at 2, 10 and 50 labels per class: ten seeds."""
     return _sweep(table, FAR)
 
 
-def near_sweep_choice(table):
+def near_sweep_choice(table: pd.DataFrame) -> list[Grid]:
     """Choose the rates of the layer sweep on the near pair, likewise."""
     return _sweep_choice(table, NEAR)
 
 
-def near_sweep(table):
+def near_sweep(table: pd.DataFrame) -> list[Grid]:
     """Sweep the layers copied and frozen on the near pair, likewise."""
     return _sweep(table, NEAR)
 
 
-def _sweep_choice(table, pair, arms=SWEEP):
-    axes = {"labels_per_class": [SWEPT_AT], "learning_rate": RATES, "seed": TRIED_ON, "test": False}
+def _sweep_choice(table: pd.DataFrame, pair: Pair, arms: Mapping[str, Arm] = SWEEP) -> list[Grid]:
+    axes: dict[str, Any] = {"labels_per_class": [SWEPT_AT], "learning_rate": RATES, "seed": TRIED_ON, "test": False}
     return [Grid("sweep choice", **axes, **own) for own in _treatments(table, pair, SWEPT_AT, arms)]
 
 
-def _sweep(table, pair, arms=SWEEP, counts=TUNED_AT, experiment="sweep"):
+def _sweep(
+    table: pd.DataFrame,
+    pair: Pair,
+    arms: Mapping[str, Arm] = SWEEP,
+    counts: Sequence[int] = TUNED_AT,
+    experiment: str = "sweep",
+) -> list[Grid]:
     best = chosen(table, ("source", "target", "arm"), "sweep choice").learning_rate
     return [
         Grid(experiment, labels_per_class=[n], seed=SEEDS, learning_rate=[_of(best, (*pair, own["arm"]))], **own)
@@ -324,80 +188,77 @@ def _sweep(table, pair, arms=SWEEP, counts=TUNED_AT, experiment="sweep"):
     ]
 
 
-def _treatments(table, pair, labels, arms):
+def _treatments(table: pd.DataFrame, pair: Pair, labels: int, arms: Mapping[str, Arm]) -> list[dict[str, Any]]:
     """List the treatments of a sweep as axes of a grid; base B has the rate chosen for training from scratch."""
-    base = {"base_rate": _of(_best(table).learning_rate, (*pair, "from scratch", tuned_at(labels)))}
-    shape = {"pairs": [pair], "method": ["parameter transfer"], **FEW_SHOT}
+    base = {"base_rate": _of(_best(table).learning_rate, (*pair, SCRATCH.name, tuned_at(labels)))}
     return [
-        shape | own | {"settings": [base if own["initialisation"] == ["target"] else {}], "arm": arm}
-        for arm, own in arms.items()
+        arm.axes() | {"pairs": [pair], "settings": [base if arm.initialisation == "target" else {}], **FEW_SHOT}
+        for arm in arms.values()
     ]
 
 
-def explorer_choice(table):
+def explorer_choice(table: pd.DataFrame) -> list[Grid]:
     """Choose the rates of what only the explorer offers, likewise: layers frozen in part, methods on the near pair."""
     between = [grid for pair in (FAR, NEAR) for grid in _sweep_choice(table, pair, BETWEEN)]
-    axes = {"pairs": [NEAR], "labels_per_class": TUNED_AT, "seed": TRIED_ON, "test": False, **FEW_SHOT}
-    held = [Grid("choice", learning_rate=FEW_RATES, **axes, **own, arm=arm) for arm, own in HELD.items()]
+    axes: dict[str, Any] = {"pairs": [NEAR], "labels_per_class": TUNED_AT, "seed": TRIED_ON, "test": False, **FEW_SHOT}
+    held = [Grid("choice", learning_rate=FEW_RATES, **axes, **arm.axes()) for arm in HELD.values()]
     return between + held
 
 
-def explorer(table):
+def explorer(table: pd.DataFrame) -> list[Grid]:
     """Complete what the explorer offers, at 2, 5, 10 and 50 labels per class, far and near: ten seeds."""
-    copied = {arm: own for arm, own in SWEEP.items() if own["initialisation"] != ["target"]}
+    copied = {name: arm for name, arm in SWEEP.items() if arm.initialisation != "target"}
     swept = [
         grid
         for pair, (arms, counts) in itertools.product((FAR, NEAR), ((BETWEEN, EXPLORED), (copied, (5,))))
         for grid in _sweep(table, pair, arms, counts, "explorer")
     ]
-    best, axes = _best(table), {"pairs": [NEAR], "seed": SEEDS, **FEW_SHOT}
+    best = _best(table)
+    axes: dict[str, Any] = {"pairs": [NEAR], "seed": SEEDS, **FEW_SHOT}
     return swept + [
-        Grid("explorer", labels_per_class=[n], **axes, **_settled(best, NEAR, HELD, arm, n))
-        for arm, n in itertools.product(HELD, TUNED_AT)
+        Grid("explorer", labels_per_class=[n], **axes, **_settled(best, NEAR, arm, n))
+        for arm, n in itertools.product(HELD.values(), TUNED_AT)
     ]
 
 
-def shifts(table):
+def shifts(table: pd.DataFrame) -> list[Grid]:
     """Score on shifted test sets four arms of the reference, at 10 and 50 labels per class: ten seeds."""
-    return _again("shifts", table, SHIFTED, (10, 50), measures=("shifts",))
+    return _again("shifts", table, PERTURBED, (10, 50), measures=("shifts",))
 
 
-def noise(table):
+def noise(table: pd.DataFrame) -> list[Grid]:
     """Train on wrong labels, 10 and 30 % of them, at 10 and 50 labels per class: ten seeds."""
-    return [grid for share in NOISES for grid in _again("noise", table, SHIFTED, (10, 50), label_noise=share)]
+    return [grid for share in NOISES for grid in _again("noise", table, PERTURBED, (10, 50), label_noise=share)]
 
 
-def change(table):
+def change(table: pd.DataFrame) -> list[Grid]:
     """Measure by CKA what training changes, at 10 and 50 labels per class: ten seeds."""
-    return _again(
-        "change", table, ("fine-tuned from the source", "LP-FT", "L2-SP", "from scratch"), (10, 50), measures=("cka",)
-    )
+    return _again("change", table, (TUNED, LP_FT, L2_SP, SCRATCH), (10, 50), measures=("cka",))
 
 
-def _again(experiment, table, arms, counts, **how):
+def _again(experiment: str, table: pd.DataFrame, arms: Sequence[Arm], counts: Sequence[int], **how: Any) -> list[Grid]:
     """Repeat arms of the reference on the far pair, with their rates, under other conditions."""
-    best, known = _best(table), MAIN | CONSTRAINED
-    axes = {"pairs": [FAR], "seed": SEEDS, **FEW_SHOT, **how}
+    best = _best(table)
+    axes: dict[str, Any] = {"pairs": [FAR], "seed": SEEDS, **FEW_SHOT, **how}
     return [
-        Grid(experiment, labels_per_class=[n], **axes, **_settled(best, FAR, known, arm, n))
+        Grid(experiment, labels_per_class=[n], **axes, **_settled(best, FAR, arm, n))
         for arm, n in itertools.product(arms, counts)
     ]
 
 
-def prediction(table):
+def prediction(table: pd.DataFrame) -> list[Grid]:
     """Score sources, checkpoints and layers by LogME and LEEP, and train on them, at 10 labels per class: ten seeds."""
-    best, arms = _best(table), MAIN | CUTS
-    heads = {layer: f"linear head on {layer}, source features" for layer in ("pool1", "pool2", "dense")}
-    heads["conv3"] = "linear head, source features"
+    best = _best(table)
+    heads = HEAD, *(CUTS[f"linear head on {layer}, source features"] for layer in ("pool1", "pool2", "dense"))
     states = [f"cifar10@{epoch}" for epoch in EPOCHS] + ["cifar10"]
     pairs = [(state, target) for state in states for target in ("mnist", "digits")] + [NEAR, DIGITS]
-    axes = {"labels_per_class": [10], "seed": SEEDS, **FEW_SHOT}
+    axes: dict[str, Any] = {"labels_per_class": [10], "seed": SEEDS, **FEW_SHOT}
     grids = [
-        Grid("prediction", pairs=pairs, measures=("logme", "leep"), **axes, **_settled(best, FAR, arms, arm, 10))
-        for arm in heads.values()
+        Grid("prediction", pairs=pairs, measures=("logme", "leep"), **axes, **_settled(best, FAR, arm, 10))
+        for arm in heads
     ]
     tuned = [(state, "mnist") for state in states]
     return [
         *grids,
-        Grid("prediction", pairs=tuned, **axes, **_settled(best, FAR, arms, "fine-tuned from the source", 10)),
+        Grid("prediction", pairs=tuned, **axes, **_settled(best, FAR, TUNED, 10)),
     ]

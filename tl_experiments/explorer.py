@@ -4,19 +4,27 @@ Taught in: chapter 4.2 (The explorer).
 """
 
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from tl_experiments import choices
+from tl_base.pages import Page, WidgetError, plain
+from tl_experiments import choices, evidence
 from tl_experiments.grid import Run
-from tl_experiments.log import records
-from tl_helpers.widgets import Page, WidgetError, front, plain
+from tl_helpers import records
+from tl_helpers.widgets import FRONT, page_looks
+
+if TYPE_CHECKING:
+    from tl_helpers.training import History  # loads TensorFlow, as workbench does
 
 IDLE = {"status": "idle", "message": "Train runs this choice in the kernel, as the records were made.", "steps": []}
+DRAWN = ("this", "A", "from scratch", "random, frozen", "live")  # what its figures show
+Told = dict[str, Any]
 
 
-class Explorer(Page):
+class Explorer(Page, program=FRONT / "explorer.js"):
     """Compare frozen and fine-tuned layers: recorded runs everywhere, live training where there is a kernel.
 
     Parameters
@@ -54,33 +62,35 @@ class Explorer(Page):
     """
 
     STATIC = ("payload", "choice")
-    _esm = front("common.js", "explorer.js")
     payload = traitlets.Dict().tag(sync=True)
     choice = traitlets.Dict().tag(sync=True)
     live = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, pair="far", labels=5, method="plain", states="FFR", shown=None):
+    def __init__(
+        self, pair: str = "far", labels: int = 5, method: str = "plain", states: str = "FFR", shown: Told | None = None
+    ) -> None:
         choice = _choice({"pair": pair, "labels": labels, "method": method, "states": states})
         shown = choices.payload() if shown is None else shown
-        super().__init__(payload=shown, choice=choice, live=IDLE | {"choice": None})
-        self._stop, self._thread = threading.Event(), None
+        super().__init__(payload=shown | {"looks": page_looks(DRAWN)}, choice=choice, live=IDLE | {"choice": None})
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
         self.on_msg(self._heard)
 
     @traitlets.validate("choice")
-    def _offered(self, proposal):
+    def _offered(self, proposal: Told) -> Told:
         return _choice(proposal["value"])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Explorer({', '.join(f'{name}={value!r}' for name, value in self.choice.items())})"
 
-    def _heard(self, _, message, __):
+    def _heard(self, _: object, message: Told, __: object) -> None:
         self.send({"heard": message.get("do")})  # the page waits for this: a restarted kernel would stay silent
         if message.get("do") == "stop":
             self._stop.set()
         elif message.get("do") == "train":
             self.train(message["seed"], message["rate"], {name: message[name] for name in self.choice})
 
-    def train(self, seed=0, rate=None, choice=None):
+    def train(self, seed: int = 0, rate: float | None = None, choice: Told | None = None) -> bool:
         """Train a choice in the background, through the code that made the records; `live` follows.
 
         Parameters
@@ -110,32 +120,30 @@ class Explorer(Page):
         self._thread.start()
         return True
 
-    def stop(self):
+    def stop(self) -> None:
         """End the training after the point that it is at; what was reached stays shown."""
         self._stop.set()
 
-    def _train(self, choice, seed, rate):
+    def _train(self, choice: Told, seed: int, rate: float | None) -> None:
         try:
             run = run_of(choice, seed, rate)
-            self.live = self.live | {"seed": run.seed, "rate": run.learning_rate, "code": choices.code(run)}
-            from tl_experiments import workbench  # loads TensorFlow
+            self.live = self.live | {"seed": run.seed, "rate": run.learning_rate, "code": run.code()}
+            from tl_experiments import workbench
 
             row = workbench.live(run, lambda history: self._show(run, history))
         except Exception as error:
             self.live = self.live | {"status": "error", "message": f"It could not be trained. {error}"}
             return
         if row["test_accuracy"] is None:
-            done = (
-                f"{_which(run)}: stopped after {self.live['steps'][-1]} of {self.live['total']} steps; the test set "
-                "was not looked at."
-            )
-            self.live = self.live | {"status": "stopped", "message": done}
+            reached = f"stopped after {self.live['steps'][-1]} of {self.live['total']} steps"
+            said = f"{_which(run)}: {reached}; the test set was not looked at."
+            self.live = self.live | {"status": "stopped", "message": said}
         else:
             right = f"{100 * row['test_accuracy']:.1f} % of the test images right"
             said = f"{_which(run)}: {right}, {row['seconds']:.1f} s."
             self.live = self.live | {"status": "done", "test": row["test_accuracy"], "message": said}
 
-    def _show(self, run, history):
+    def _show(self, run: Run, history: "History") -> bool:
         """Show a point of the live curve; tell whether to end."""
         points = {"steps": list(history.steps), "accuracy": list(history.validation_accuracy), "total": run.steps}
         reached = f"step {history.steps[-1]} of {run.steps}, validation accuracy {history.validation_accuracy[-1]:.2f}"
@@ -144,7 +152,7 @@ class Explorer(Page):
         return self._stop.is_set()
 
 
-def run_of(choice, seed=0, rate=None):
+def run_of(choice: Told, seed: int = 0, rate: float | None = None) -> Run:
     """Return the run of a choice in the explorer: that of the records, with a seed and a learning rate of one's own.
 
     Parameters
@@ -171,7 +179,7 @@ def run_of(choice, seed=0, rate=None):
     Taught in: chapter 4.2 (The explorer).
     """
     choice = _choice(choice)
-    rows = choices.rows_for(records(), choice["pair"], _setting(choice), choice["labels"])
+    rows = choices.rows_for(records.load(), choice["pair"], _setting(choice), choice["labels"])
     if rows.empty:
         raise WidgetError("Nothing of this kind was recorded, so its learning rate is unknown. Choose another.")
     run = Run.of(rows.iloc[0])
@@ -183,11 +191,11 @@ def run_of(choice, seed=0, rate=None):
     return replace(run, experiment="live", seed=seed, learning_rate=float(rate))
 
 
-def _which(run):
+def _which(run: Run) -> str:
     return f"Seed {run.seed}, learning rate {run.learning_rate:g}"
 
 
-def _choice(choice):
+def _choice(choice: Any) -> Told:
     """Return a choice with Python's own numbers and words, if it is offered."""
     names = ("pair", "labels", "method", "states")
     choice = plain(choice, "choice")
@@ -203,20 +211,22 @@ def _choice(choice):
     return choice
 
 
-def _setting(choice):
+def _setting(choice: Told) -> choices.Setting:
     """Return the setting that a choice names."""
-    if choice["pair"] not in choices.PAIRS or choice["labels"] not in choices.EXPLORED:
-        pairs, labels = ", ".join(choices.PAIRS), ", ".join(map(str, choices.EXPLORED))
-        raise WidgetError(
-            f"Pairs are {pairs}; labels per class {labels}. Found {choice['pair']!r}, {choice['labels']!r}."
-        )
+    if choice["pair"] not in choices.PAIRS or choice["labels"] not in evidence.EXPLORED:
+        pairs, labels = ", ".join(choices.PAIRS), ", ".join(map(str, evidence.EXPLORED))
+        found = f"{choice['pair']!r}, {choice['labels']!r}"
+        raise WidgetError(f"Pairs are {pairs}; labels per class {labels}. Found {found}.")
     offered = choices.offered(choice["pair"])
-    found = [each for each in offered if (each.method, each.states) == (choice["method"], choice["states"])]
-    if not found:
-        known = "; ".join(f"{method} with {', '.join(states)}" for method, states in _states_by_method(offered).items())
-        raise WidgetError(f"There is no {choice['method']!r} with {choice['states']!r}. Offered: {known}.")
-    return found[0]
+    for setting in offered:
+        if (setting.method, setting.states) == (choice["method"], choice["states"]):
+            return setting
+    known = "; ".join(f"{method} with {', '.join(states)}" for method, states in _states_by_method(offered).items())
+    raise WidgetError(f"There is no {choice['method']!r} with {choice['states']!r}. Offered: {known}.")
 
 
-def _states_by_method(offered):
-    return {each.method: [other.states for other in offered if other.method == each.method] for each in offered}
+def _states_by_method(offered: Iterable[choices.Setting]) -> dict[str, list[str]]:
+    states: dict[str, list[str]] = {}
+    for setting in offered:
+        states.setdefault(setting.method, []).append(setting.states)
+    return states

@@ -8,18 +8,46 @@ Taught in: How fast.
 import hashlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tl_experiments.grid import resolved
+from tl_experiments.names import resolved
 from tl_helpers import data
+
+if TYPE_CHECKING:
+    import keras
+
+    from tl_helpers.knowledge import Rule
 
 PLACES = ("TL_DATA_DIR", "KERAS_HOME", "TL_OFFLINE")  # what says where data are
 LOOKED_AT = 100  # images on which rules are compared
 
 
-def of_data(dataset):
+def sha256_of(dataset: data.Dataset) -> str:
+    """Digest images and labels, as the card of the records and the model cards give it.
+
+    Parameters
+    ----------
+    dataset : data.Dataset
+
+    Returns
+    -------
+    str
+        SHA-256 over the images (uint8, three channels) and the labels (int64), in hexadecimal digits.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(dataset.images).data)
+    digest.update(np.ascontiguousarray(dataset.labels).data)
+    return digest.hexdigest()
+
+
+def of_data(dataset: data.Dataset) -> str:
     """Digest a data set: images, labels, names of classes and which rows are held out.
 
     Parameters
@@ -31,11 +59,11 @@ def of_data(dataset):
     str
         Sixteen hexadecimal digits.
     """
-    facts = data.sha256_of(dataset), dataset.images.shape, [str(name) for name in dataset.class_names]
+    facts = sha256_of(dataset), dataset.images.shape, [str(name) for name in dataset.class_names]
     return _digest(json.dumps(facts).encode(), np.packbits(dataset.held_out).tobytes())
 
 
-def of_network(network, built):
+def of_network(network: "keras.Model", built: bool) -> str:
     """Digest a network: all its weights, and how it is built if nobody else says so.
 
     Parameters
@@ -57,7 +85,7 @@ def of_network(network, built):
     return _digest(*parts)
 
 
-def of_rules(rules, dataset):
+def of_rules(rules: Sequence["Rule"], dataset: data.Dataset) -> str:
     """Digest rules: their names, their confidence, and what they say about a hundred images of a data set.
 
     Parameters
@@ -71,13 +99,13 @@ def of_rules(rules, dataset):
     str
         Sixteen hexadecimal digits.
     """
-    images = data.spread(dataset, min(LOOKED_AT, len(dataset))).images
-    told = [rule.values(images, len(dataset.class_names)).round(4) + 0.0 for rule in rules]  # + 0.0: -0.0 is 0.0
+    images = data.evenly_spaced(dataset, min(LOOKED_AT, len(dataset))).images
+    truths = [rule.values(images, len(dataset.class_names)).round(4) + 0.0 for rule in rules]  # + 0.0: -0.0 is 0.0
     facts = json.dumps([(rule.name, rule.confidence) for rule in rules])
-    return _digest(facts.encode(), *(np.ascontiguousarray(values).tobytes() for values in told))
+    return _digest(facts.encode(), *(np.ascontiguousarray(values).tobytes() for values in truths))
 
 
-def state(kind, name):
+def state(kind: str, name: str) -> object:
     """Return what tells at no cost that a name may stand for something else: the function, or place and age of a file.
 
     Parameters
@@ -94,42 +122,43 @@ def state(kind, name):
         return resolved(name)
     if kind == "source":
         return None  # it ships with the package
-    places = [os.environ.get(place) for place in PLACES]
-    file = Path(places[0] or "").expanduser() / f"{name.partition('-')[0]}.npz"
-    if places[0] and file.is_file():
+    places: list[str | int | None] = [os.environ.get(place) for place in PLACES]
+    folder = os.environ.get(PLACES[0])
+    file = Path(folder or "").expanduser() / f"{name.partition('-')[0]}.npz"
+    if folder and file.is_file():
         places += [file.stat().st_mtime_ns, file.stat().st_size]
     return places
 
 
-def _digest(*parts):
+def _digest(*parts: bytes) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8) + part)
     return digest.hexdigest()[:16]
 
 
-def _nameless(config):
+def _nameless(config: Mapping[str, Any]) -> bytes:
     """Write a network's configuration with numbers in the place of its layers' names."""
-    names = {}
+    names: dict[str, str] = {}
 
-    def collect(part):
+    def collect(part: object) -> None:
         if isinstance(part, dict):
             own = part.get("config")
             if isinstance(own, dict) and "name" in own and part.get("class_name") != "DTypePolicy":
                 names.setdefault(own["name"], f"#{len(names)}")
-            for each in part.values():
-                collect(each)
-        elif isinstance(part, (list, tuple)):
-            for each in part:
-                collect(each)
-
-    def renamed(part):
-        if isinstance(part, dict):  # a seed decides nothing that the weights do not tell
-            told = {str(key): renamed(each) for key, each in part.items() if key != "seed"}
-            return told | ({"name": names.get(told["name"], told["name"])} if isinstance(told.get("name"), str) else {})
+            part = list(part.values())
         if isinstance(part, (list, tuple)):
-            place = len(part) == 3 and isinstance(part[0], str) and all(isinstance(each, int) for each in part[1:])
-            return [names.get(part[0], part[0]), *part[1:]] if place else [renamed(each) for each in part]
+            for inner in part:
+                collect(inner)
+
+    def renamed(part: Any) -> Any:
+        if isinstance(part, dict):  # a seed decides nothing that the weights do not tell
+            fields = {str(key): renamed(value) for key, value in part.items() if key != "seed"}
+            name = fields.get("name")
+            return fields | ({"name": names.get(name, name)} if isinstance(name, str) else {})
+        if isinstance(part, (list, tuple)):
+            place = len(part) == 3 and isinstance(part[0], str) and all(isinstance(index, int) for index in part[1:])
+            return [names.get(part[0], part[0]), *part[1:]] if place else [renamed(inner) for inner in part]
         return part
 
     collect({"config": config})

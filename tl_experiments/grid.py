@@ -8,29 +8,19 @@ import hashlib
 import itertools
 import json
 import math
-import pkgutil
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from importlib import resources
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
-import pandas as pd
+from tl_experiments.names import ExperimentError, depth_of
+from tl_experiments.recipes import HALVES, METHODS, MODULE_FUNCTION, SOURCES, Recipe, sorted_settings
+from tl_helpers import asset
 
-# Each method with the settings that it knows; those with a star it needs.
-SETTINGS = {
-    "feature extraction": ("standardise",),
-    "parameter transfer": ("head_rate",),
-    "LP-FT": ("head_rate", "probe_steps"),
-    "L2-SP": ("alpha*", "beta"),
-    "distillation": ("teacher*", "temperature", "weight"),
-    "attention transfer": ("strength*", "layers"),
-    "logic rules": ("rules*", "strength", "weight"),
-    "from scratch": (),
-}
-METHODS = tuple(SETTINGS)
+if TYPE_CHECKING:
+    import pandas as pd
+
 INITIALISATIONS = ("source", "random", "target")
-SOURCES = ("cifar10", "cifar10-a", "cifar10-rows", "digits")  # told here, a grid needs no TensorFlow
-TARGETS = ("mnist", "digits", "cifar10", "cifar10-a", "cifar10-b")
+TARGETS = ("mnist", "digits", "cifar10", *HALVES)
 AXES = (
     "method",
     "initialisation",
@@ -46,98 +36,38 @@ AXES = (
 # Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
 # shifted test sets; linear CKA of each layer before and after training; answers to a hundred test images.
 MEASURES = ("logme", "leep", "shifts", "cka", "answers")
-PULLED_TO_SOURCE = ("L2-SP", "attention transfer")  # the source's weights or maps are the constraint
-# Weight layers up to and with each layer: the most that `layers_copied` can be. Told here, a grid needs no TensorFlow.
-CNN_DEPTHS = {
-    "rescale": 0,
-    "conv1": 1,
-    "pool1": 1,
-    "conv2": 2,
-    "pool2": 2,
-    "conv3": 3,
-    "flatten": 3,
-    "dense": 4,
-}
-RNN_DEPTHS = {"rescale": 0, "rows": 0, "gru": 1, "dense": 2}
 
 
-class ExperimentError(ValueError):
-    """A grid, a file of records or a request for a run is not what was expected."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run: everything that decides its numbers.
+@dataclass(frozen=True, kw_only=True)
+class Run(Recipe):
+    """One training run: a recipe, what it is done for, and what is measured besides accuracy.
 
     Attributes
     ----------
     experiment : str
         Part of the key: the same training may serve to tune, without test set, and to report.
-    source, target : str
-        Names as `Grid` explains them.
-    method, initialisation, layer, head, layers_copied, layers_frozen, labels_per_class, learning_rate, batch_size, seed
-        As in `Grid`, one value each.
-    steps : int
-        Training steps, at least.
-    epochs : int
-        Passes over the training images, at least; on a full set they can be more than `steps`.
-    test : bool
-        Whether the test set is scored, once, at the end.
-    settings : tuple of (str, value)
-        The method's own arguments, sorted by name.
-    label_noise, measures
-        As in `Grid`. In the key they stand only where they are not empty: runs from before they were thought of keep
-        theirs.
+    measures : tuple of str
+        As in `Grid`. Measures and label noise stand in the key only where there are any: runs from before they were
+        thought of keep theirs.
     arm : str
         Name in tables and figures; no part of the key.
     """
 
     experiment: str
-    source: str
-    target: str
-    method: str
-    initialisation: str
-    layer: str
-    head: tuple
-    layers_copied: int
-    layers_frozen: int
-    labels_per_class: int | None
-    learning_rate: float
-    batch_size: int
-    seed: int
-    steps: int
-    epochs: int
-    test: bool
-    settings: tuple = ()
-    label_noise: float = 0.0
-    measures: tuple = ()
+    measures: tuple[str, ...] = ()
     arm: str = field(default="", compare=False)
 
     @property
-    def key(self):
+    def key(self) -> str:
         """Sixteen hexadecimal digits that name the run for good: the same fields, the same key, on every machine."""
-        told = {name: value for name, value in asdict(self).items() if name != "arm"}
-        told = {name: value for name, value in told.items() if value or name not in ("label_noise", "measures")}
-        return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
-
-    def steps_on(self, count):
-        """Return the training steps on `count` images: at least ``steps``, and at least ``epochs`` passes."""
-        return max(self.steps, self.epochs * count // self.batch_size)
+        values = {name: value for name, value in asdict(self).items() if name != "arm"}
+        values = {name: value for name, value in values.items() if value or name not in ("label_noise", "measures")}
+        return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     @classmethod
-    def of(cls, row):
-        """Return the run that a row of `records` tells of, ready to be done again.
-
-        Its ``steps`` are those that were done, so its key is another one where ``epochs`` decided them.
-        """
-        values = {f.name: row[f.name] for f in fields(cls) if f.name in row and f.name not in ("settings", "measures")}
-        values |= {name: int(row[name]) for name in ("layers_copied", "layers_frozen", "batch_size", "seed", "steps")}
-        values |= {name: float(row[name]) for name in ("learning_rate", "label_noise")}
-        labels = None if pd.isna(row["labels_per_class"]) else int(row["labels_per_class"])
-        head = tuple(int(width) for width in row["head"].split("-") if width)
-        values |= {"labels_per_class": labels, "head": head, "settings": _sorted(json.loads(row["settings"]))}
-        values |= {"measures": tuple(sorted(json.loads(row["measures"])))}
-        return cls(**values, epochs=0, test=not pd.isna(row["test_accuracy"]))
+    def of(cls, row: "Mapping[str, Any] | pd.Series") -> Self:
+        """Return the run that a row of the records tells of: `Recipe.of`, with its measures."""
+        return replace(super().of(row), measures=tuple(sorted(json.loads(row["measures"]))))
 
 
 @dataclass(frozen=True)
@@ -199,26 +129,26 @@ class Grid:
     """
 
     experiment: str
-    pairs: tuple = (("cifar10", "mnist"),)
-    method: tuple = ("feature extraction",)
-    initialisation: tuple = ("source",)
-    layer: tuple = ("conv3",)
-    head: tuple = ((),)
-    layers_copied: tuple = (3,)
-    layers_frozen: tuple = (0,)
-    labels_per_class: tuple = (5,)
-    learning_rate: tuple = (1e-3,)
-    seed: tuple = tuple(range(10))
-    settings: tuple = ({},)
+    pairs: Sequence[tuple[str, str]] = (("cifar10", "mnist"),)
+    method: Sequence[str] = ("feature extraction",)
+    initialisation: Sequence[str] = ("source",)
+    layer: Sequence[str] = ("conv3",)
+    head: Sequence[tuple[int, ...]] = ((),)
+    layers_copied: Sequence[int] = (3,)
+    layers_frozen: Sequence[int] = (0,)
+    labels_per_class: Sequence[int | None] = (5,)
+    learning_rate: Sequence[float] = (1e-3,)
+    seed: Sequence[int] = tuple(range(10))
+    settings: Sequence[Mapping[str, Any]] = ({},)
     batch_size: int = 32
     steps: int = 200
     epochs: int = 0
     test: bool = True
     label_noise: float = 0.0
-    measures: tuple = ()
+    measures: Sequence[str] = ()
     arm: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("pairs", *AXES):
             values = getattr(self, name)
             if isinstance(values, (str, Mapping)) or not hasattr(values, "__iter__"):
@@ -233,17 +163,7 @@ class Grid:
                 depth_of(source, layer)
         for method, settings in itertools.product(self.method, self.settings):
             _check_settings(method, settings, self.initialisation)
-        if isinstance(self.measures, str):
-            raise ExperimentError(f"measures is a sequence of names, not {self.measures!r}: give ({self.measures!r},).")
-        object.__setattr__(
-            self, "measures", tuple(sorted({_one_of("measure", each, MEASURES) for each in self.measures}))
-        )
-        predict, look = (set(self.measures) & set(names) for names in (("logme", "leep"), MEASURES[2:]))
-        if predict and (look or set(self.method) != {"feature extraction"}):
-            raise ExperimentError("logme and leep score kept features: feature extraction only, nothing else beside.")
-        object.__setattr__(self, "label_noise", _plain(self.label_noise))
-        if not _is_number(self.label_noise) or not 0 <= self.label_noise < 1:
-            raise ExperimentError(f"label_noise is a share from 0 to below 1, found {self.label_noise!r}.")
+        self._check_measures()
         for name, least in (("steps", 1), ("batch_size", 1), ("epochs", 0)):
             object.__setattr__(self, name, _whole(name, _plain(getattr(self, name)), least))
         if not isinstance(self.test, bool):
@@ -251,12 +171,25 @@ class Grid:
         if not isinstance(self.experiment, str) or not isinstance(self.arm, str):
             raise ExperimentError(f"experiment and arm are names, found {self.experiment!r} and {self.arm!r}.")
 
+    def _check_measures(self) -> None:
+        if isinstance(self.measures, str):
+            raise ExperimentError(f"measures is a sequence of names, not {self.measures!r}: give ({self.measures!r},).")
+        measures = {_one_of("measure", name, MEASURES) for name in self.measures}
+        object.__setattr__(self, "measures", tuple(sorted(measures)))
+        if measures & {"logme", "leep"} and (
+            measures & set(MEASURES[2:]) or set(self.method) != {"feature extraction"}
+        ):
+            raise ExperimentError("logme and leep score kept features: feature extraction only, nothing else beside.")
+        object.__setattr__(self, "label_noise", _plain(self.label_noise))
+        if not _is_number(self.label_noise) or not 0 <= self.label_noise < 1:
+            raise ExperimentError(f"label_noise is a share from 0 to below 1, found {self.label_noise!r}.")
+
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of combinations, meaningless ones included."""
         return len(list(self._combinations()))
 
-    def runs(self):
+    def runs(self) -> tuple[Run, ...]:
         """Return the runs, each once: combinations that mean nothing, or the same as another, are left out.
 
         Returns
@@ -271,7 +204,7 @@ class Grid:
         """
         return tuple(dict.fromkeys(filter(None, map(_sensible, self._combinations()))))
 
-    def _combinations(self):
+    def _combinations(self) -> Iterator[Run]:
         for pair, *values in itertools.product(self.pairs, *(getattr(self, name) for name in AXES)):
             chosen = dict(zip(AXES, values, strict=True))
             yield Run(
@@ -283,13 +216,13 @@ class Grid:
                 epochs=self.epochs,
                 test=self.test,
                 label_noise=self.label_noise,
-                measures=self.measures,
+                measures=tuple(self.measures),
                 arm=self.arm or chosen["method"],
-                **chosen | {"settings": _sorted(chosen["settings"])},
+                **chosen | {"settings": sorted_settings(chosen["settings"])},
             )
 
 
-def expand(grids):
+def expand(grids: Grid | Iterable[Grid]) -> tuple[Run, ...]:
     """Expand one or several grids to their runs, each once.
 
     Parameters
@@ -308,198 +241,82 @@ def expand(grids):
     return tuple(dict.fromkeys(run for grid in grids for run in grid.runs()))
 
 
-def depth_of(source, layer):
-    """Count a source network's layers with weights up to and with a named layer.
-
-    Only a source that is a ``"module:function"`` is built for that, once for each function and layer.
-    """
-    if ":" in source:
-        return _depth_in(source, resolved(source), layer)
-    depths = RNN_DEPTHS if source == "cifar10-rows" else CNN_DEPTHS
-    if layer not in depths:
-        raise ExperimentError(f"The source {source!r} has no layer {layer!r} to cut at. It has {', '.join(depths)}.")
-    return depths[layer]
-
-
-@functools.lru_cache(64)  # a grid asks for every run; another function, of the same name too, is another key
-def _depth_in(source, function, layer):
-    from tl_helpers import models
-
-    network = made("source", source, function)
-    try:
-        return len(models.weight_layers(models.features_at(network, layer)))
-    except models.ModelError as error:
-        raise ExperimentError(f"The source {source!r} cannot be cut at {layer!r}. {error}") from error
-
-
-def resolved(name):
-    """Return the function that a ``"module:function"`` names.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    callable
-
-    Raises
-    ------
-    ExperimentError
-        If there is none.
-    """
-    try:
-        found = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ExperimentError(
-            f"{name!r} is not there ({error}). Name a function of a module that can be imported, as 'module:function'."
-        ) from error
-    if not callable(found):
-        raise ExperimentError(f"{name!r} is no function, but {found!r}. Name a function that returns what is meant.")
-    return found
-
-
-def made(role, name, function):
-    """Return what a ``"module:function"`` makes.
-
-    Parameters
-    ----------
-    role : {"source", "target", "rules"}
-    name : str
-    function : callable
-        As `resolved` returns it.
-
-    Returns
-    -------
-    keras.Model, data.Dataset or object
-
-    Raises
-    ------
-    ExperimentError
-        If it fails, or a source is no network, or a target is no data set.
-    """
-    try:
-        found = function()
-    except Exception as error:  # the user's own: whatever it was, no run could be done
-        raise ExperimentError(f"The {role} {name!r} cannot be made: {type(error).__name__}: {error}") from error
-    if role == "source":
-        from tl_base.backend import keras
-
-        expected = keras.Model
-    else:
-        from tl_helpers.data import Dataset
-
-        expected = Dataset if role == "target" else object
-    if not isinstance(found, expected):
-        raise ExperimentError(f"The {role} {name!r} is to return a {expected.__name__}; found {type(found).__name__}.")
-    return found
-
-
-def named(run):
-    """Return what a run names: its source and target, and a teacher or rules that have a name, each by its role.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    dict of str to str
-        ``"source"``, ``"target"``, and where there are any ``"teacher"`` and ``"rules"``.
-    """
-    told = dict(run.settings)
-    found = {role: told[role] for role in ("teacher", "rules") if isinstance(told.get(role), str)}
-    return {"source": run.source, "target": run.target} | found
-
-
-def _sensible(run):
+def _sensible(run: Run) -> Run | None:
     """Return the run in its one spelling, or None if its settings say nothing together."""
-    depth = depth_of(run.source, run.layer)
-    if run.method == "feature extraction":
-        return replace(run, layers_copied=depth, layers_frozen=depth)
-    if run.method == "from scratch":
-        return replace(run, layers_copied=0, layers_frozen=0, initialisation="random")
-    if not run.layers_frozen <= run.layers_copied <= depth:
-        return None
-    if run.method == "LP-FT" and run.layers_frozen == run.layers_copied:
-        return None  # both phases would train the same layers
-    if run.method in PULLED_TO_SOURCE and (run.initialisation != "source" or run.layers_copied == 0):
-        return None
-    if run.method == "L2-SP" and run.layers_frozen == run.layers_copied:
-        return None  # nothing that is trained has a weight in the source
-    return run
+    spelling = METHODS[run.method].spelling(run, depth_of(run.source, run.layer))
+    return None if spelling is None else replace(run, **spelling)
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Return a number of NumPy, such as those of `numpy.arange`, as one of Python."""
     return value.item() if getattr(value, "shape", None) == () else value
 
 
-def _is_number(value):
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _whole(name, value, least):
+def _whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ExperimentError(f"{name}: expected whole numbers from {least} on, found {value!r}.")
     return value
 
 
-def _rate(name, value):
+def _rate(name: str, value: Any) -> float:
     if not _is_number(value) or value <= 0:
         raise ExperimentError(f"{name}: expected numbers above 0, found {value!r}.")
     return float(value)
 
 
-def _one_of(name, value, known):
+def _one_of(name: str, value: Any, known: Collection[str]) -> str:
     if not isinstance(value, str) or value not in known:
         raise ExperimentError(f"Unknown {name} {value!r}. Known: {', '.join(known)}.")
     return value
 
 
-def _name(role, value, known):
+def _name(role: str, value: Any, known: Collection[str]) -> str:
     """Check the name of a source or target: a known one, or ``"module:function"``."""
     if isinstance(value, str) and (value in known or MODULE_FUNCTION.fullmatch(value)):
         return value
     raise ExperimentError(f"Unknown {role} {value!r}. Known: {', '.join(known)}, or 'module:function'.")
 
 
-def _pair(value):
+def _pair(value: Any) -> tuple[str, str]:
     if isinstance(value, str) or not hasattr(value, "__iter__") or len(value := tuple(value)) != 2:
         raise ExperimentError(f"pairs: expected pairs of source and target, as ('cifar10', 'mnist'), found {value!r}.")
     source, target = value
     name, at, epoch = source.partition("@") if isinstance(source, str) and ":" not in source else (source, "", "")
     _name("source", name, SOURCES)
     if at:
-        card = resources.files("tl_helpers") / "assets" / f"source_{name}.json"
-        kept = [str(each) for each in json.loads(card.read_text(encoding="utf-8"))["checkpoints"]]
+        card = asset(f"source_{name}.json")
+        kept = [str(epoch) for epoch in json.loads(card.read_text(encoding="utf-8"))["checkpoints"]]
         _one_of(f"state of {name!r}, after epoch", epoch, kept or ["none; leave the @ out"])
     return source, _name("target", target, TARGETS)
 
 
-def _head(value):
+def _head(value: Any) -> tuple[int, ...]:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         raise ExperimentError(f"head: expected tuples of widths, as () or (512,), found {value!r}.")
     return tuple(_whole("head, each width", _plain(width), 1) for width in value)
 
 
-def _layer(value):
+def _layer(value: Any) -> str:
     if not isinstance(value, str):
         raise ExperimentError(f"layer: expected names of layers, as 'conv3', found {value!r}.")
     return value
 
 
-def _settings(value):
+def _settings(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ExperimentError(f"settings: expected mappings, as {{'alpha': 0.1}}, found {value!r}.")
-    return {name: _plain(each) for name, each in value.items()}
+    return {name: _plain(setting) for name, setting in value.items()}
 
 
-def _labels(value):
+def _labels(value: Any) -> int | None:
     return None if value is None else _whole("labels_per_class (None is the full set)", value, 1)
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[Any], Any]] = {
     "pairs": _pair,
     "method": functools.partial(_one_of, "method", known=METHODS),
     "initialisation": functools.partial(_one_of, "initialisation", known=INITIALISATIONS),
@@ -514,32 +331,31 @@ _CHECKS = {
 }
 
 
-def _check_settings(method, settings, initialisation):
+def _check_settings(method: str, settings: Mapping[str, Any], initialisation: Sequence[str]) -> None:
     """Refuse settings that a method does not know, that it lacks, or that are of another kind."""
-    known = [name.rstrip("*") for name in SETTINGS[method]] + ["base_rate"] * ("target" in initialisation)
+    known = [name.rstrip("*") for name in METHODS[method].settings] + ["base_rate"] * ("target" in initialisation)
     for name, value in settings.items():
         if name not in known:
-            told = ", ".join(known) or "none"
+            listed = ", ".join(known) or "none"
             also = " base_rate is for the initialisation 'target'." if name == "base_rate" else ""
-            raise ExperimentError(f"{method!r} has no setting {name!r}. Its settings: {told}.{also}")
+            raise ExperimentError(f"{method!r} has no setting {name!r}. Its settings: {listed}.{also}")
         if not _KINDS[name][0](value):
             raise ExperimentError(f"The setting {name!r} is {_KINDS[name][1]}, found {value!r}.")
-    missing = [name[:-1] for name in SETTINGS[method] if name.endswith("*") and name[:-1] not in settings]
+    missing = [name[:-1] for name in METHODS[method].settings if name.endswith("*") and name[:-1] not in settings]
     if missing:
         raise ExperimentError(f"{method!r} needs the setting {missing[0]!r}: {_KINDS[missing[0]][1]}.")
 
 
-def _is_count(value):
+def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _is_rate(value):
+def _is_rate(value: Any) -> bool:
     return _is_number(value) and value > 0
 
 
-MODULE_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 # What each setting may be. How large a strength may be is for the methods to say: it fails the run, not the grid.
-_KINDS = {
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "standardise": (lambda value: isinstance(value, bool), "True or False"),
     "head_rate": (_is_rate, "a number above 0"),
     "base_rate": (_is_rate, "a number above 0"),
@@ -549,7 +365,7 @@ _KINDS = {
         f"a number of labels per class, or one of {', '.join(SOURCES)}",
     ),
     "layers": (
-        lambda value: isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value),
+        lambda value: isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value),
         "a list of names of layers",
     ),
     "rules": (
@@ -558,8 +374,3 @@ _KINDS = {
     ),
     **dict.fromkeys(("alpha", "beta", "strength", "temperature", "weight"), (_is_number, "a number")),
 }
-
-
-def _sorted(settings):
-    """Return a mapping as sorted pairs, lists as tuples, so that equal settings are equal and can be hashed."""
-    return tuple(sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in dict(settings).items()))

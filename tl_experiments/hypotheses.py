@@ -8,14 +8,18 @@ Taught in: chapter 4.1 (Results).
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from typing import Any
 
 import pandas as pd
 
-from tl_experiments.evidence import FAR, LABELS, NEAR, TUNED_AT, dead, rows_if_any
-from tl_experiments.grid import ExperimentError
-from tl_helpers.measures import kendall_interval, paired_interval
+from tl_experiments import arms
+from tl_experiments.evidence import LABELS, TUNED_AT
+from tl_experiments.names import ExperimentError
+from tl_helpers import asset
+from tl_helpers.measures import Interval, kendall_interval, paired_interval
+from tl_helpers.records import FAR, NEAR, dead, rows_if_any
 
 FEW = LABELS[:4]  # 1 to 10 labels per class
 
@@ -42,12 +46,12 @@ class Comparison:
 
     better: str
     worse: str
-    pair: tuple = FAR
-    labels: tuple = LABELS
+    pair: tuple[str, str] = FAR
+    labels: tuple[int, ...] = LABELS
     experiment: str = "reference"
     label_noise: float = 0.0
-    what: tuple = ()
-    against: tuple = ()
+    what: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ class Ranking:
     """
 
     score: str
-    arms: tuple
-    targets: tuple
+    arms: tuple[str, ...]
+    targets: tuple[str, ...]
     states_of: str = ""
 
 
@@ -90,15 +94,21 @@ class Hypothesis:
     paper: str
     claim: str
     expected: str
-    comparisons: tuple
+    comparisons: tuple[Comparison | Ranking, ...]
 
 
-SOURCE_HEAD, RANDOM_HEAD = "linear head, source features", "linear head, random features"
-TUNED, SCRATCH, PIXELS = "fine-tuned from the source", "from scratch", "logistic regression on pixels"
-SOURCE_HEADS = (SOURCE_HEAD, *(f"linear head on {layer}, source features" for layer in ("pool1", "pool2", "dense")))
+SOURCE_HEAD, RANDOM_HEAD, TUNED = arms.HEAD.name, arms.RANDOM_HEAD.name, arms.TUNED.name
+SCRATCH, PIXELS, LP_FT = arms.SCRATCH.name, arms.PIXELS.name, arms.LP_FT.name
+SOURCE_HEADS = (SOURCE_HEAD, *(name for name, arm in arms.CUTS.items() if arm.initialisation == "source"))
 KINDS = ("rotated", "noisy", "inverted")  # moved by four pixels, every arm is below guessing: nothing to compare
-_SWEPT = {"labels": TUNED_AT, "experiment": "sweep"}
-_SHIFTED, _CHANGED, _NOISY = ({"labels": (10, 50), "experiment": name} for name in ("shifts", "change", "noise"))
+_SWEPT: dict[str, Any] = {"labels": TUNED_AT, "experiment": "sweep"}
+_SHIFTED: dict[str, Any] = {"labels": (10, 50), "experiment": "shifts"}
+_CHANGED, _NOISY = _SHIFTED | {"experiment": "change"}, _SHIFTED | {"experiment": "noise"}
+
+
+def _swept(start: str, copied: int, frozen: int) -> str:
+    return arms.swept(start, copied, frozen).name
+
 
 HYPOTHESES = (
     Hypothesis(
@@ -113,7 +123,7 @@ HYPOTHESES = (
         "Transferred layers that are fine-tuned generalise better than those trained on the target alone.",
         "Copied from A and fine-tuned (AnB+) beats copied from B and fine-tuned (BnB+), for every n.",
         tuple(
-            Comparison(f"A{n}B, 0 frozen", f"B{n}B, 0 frozen", pair=pair, **_SWEPT)
+            Comparison(_swept("A", n, 0), _swept("B", n, 0), pair=pair, **_SWEPT)
             for pair in (FAR, NEAR)
             for n in (1, 2, 3)
         ),
@@ -122,14 +132,14 @@ HYPOTHESES = (
         "yosinski2014",
         "The more layers are copied and frozen, the more accuracy is lost: upper layers are specific to their task.",
         "On the far pair one frozen layer (A1B) does better than three (A3B).",
-        (Comparison("A1B, 1 frozen", "A3B, 3 frozen", **_SWEPT),),
+        (Comparison(_swept("A", 1, 1), _swept("A", 3, 3), **_SWEPT),),
     ),
     Hypothesis(
         "yosinski2014",
         "Layers co-adapt: cut apart and frozen, a network's own lower layers (BnB) do worse than trained on (BnB+).",
         "BnB+ beats BnB for n = 1 and n = 2.",
         tuple(
-            Comparison(f"B{n}B, 0 frozen", f"B{n}B, {n} frozen", pair=pair, **_SWEPT)
+            Comparison(_swept("B", n, 0), _swept("B", n, n), pair=pair, **_SWEPT)
             for pair in (FAR, NEAR)
             for n in (1, 2)
         ),
@@ -139,7 +149,7 @@ HYPOTHESES = (
         "Frozen random layers are worse than frozen layers of even a distant task.",
         "AnB with all n frozen beats n frozen random layers, for every n.",
         tuple(
-            Comparison(f"A{n}B, {n} frozen", f"random{n}B, {n} frozen", pair=pair, **_SWEPT)
+            Comparison(_swept("A", n, n), _swept("random", n, n), pair=pair, **_SWEPT)
             for pair in (FAR, NEAR)
             for n in (1, 2, 3)
         ),
@@ -156,37 +166,37 @@ HYPOTHESES = (
         "A head that is trained before the rest (LP-FT) keeps features from being distorted.",
         "LP-FT is at least not worse in distribution; tested here: it beats plain fine-tuning at 1 to 10 labels, far "
         "and near. Its claim for shifted images has experiments of its own.",
-        tuple(Comparison("LP-FT", TUNED, pair=pair, labels=FEW) for pair in (FAR, NEAR)),
+        tuple(Comparison(LP_FT, TUNED, pair=pair, labels=FEW) for pair in (FAR, NEAR)),
     ),
     Hypothesis(
         "hinton2015",
         "Soft targets of a teacher carry more information for each image than labels do.",
         "With a teacher that had 50 labels per class, distillation beats fine-tuning at 1 to 10 labels.",
-        (Comparison("distillation", TUNED, labels=FEW),),
+        (Comparison(arms.DISTILLATION.name, TUNED, labels=FEW),),
     ),
     Hypothesis(
         "li2018",
         "Pulling the weights towards the source's (L2-SP) beats plain fine-tuning when labels are few.",
         "L2-SP beats plain fine-tuning at 1 to 10 labels.",
-        (Comparison("L2-SP", TUNED, labels=FEW),),
+        (Comparison(arms.L2_SP.name, TUNED, labels=FEW),),
     ),
     Hypothesis(
         "zagoruyko2017",
         "Imitating the attention maps of the source beats plain fine-tuning.",
         "Attention transfer beats plain fine-tuning at 1 to 10 labels.",
-        (Comparison("attention transfer", TUNED, labels=FEW),),
+        (Comparison(arms.ATTENTION.name, TUNED, labels=FEW),),
     ),
     Hypothesis(
         "hu2016",
         "Training under logic rules beats training without.",
         "Fine-tuning under the loop rules beats plain fine-tuning at 1 to 10 labels.",
-        (Comparison("logic rules", TUNED, labels=FEW),),
+        (Comparison(arms.LOGIC.name, TUNED, labels=FEW),),
     ),
     Hypothesis(
         "hu2016",
         "A rule is only as good as its truth.",
         "Fine-tuning under a wrong rule is worse than plain fine-tuning, whatever the number of labels.",
-        (Comparison(TUNED, "logic rules, wrong"),),
+        (Comparison(TUNED, arms.WRONG_LOGIC.name),),
     ),
     Hypothesis(
         "kumar2022",
@@ -198,7 +208,7 @@ HYPOTHESES = (
         "kumar2022",
         "LP-FT does better than fine-tuning on shifted images.",
         "On the rotated, noisy and inverted test sets LP-FT beats plain fine-tuning.",
-        tuple(Comparison("LP-FT", TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
+        tuple(Comparison(LP_FT, TUNED, what=("shifts", kind), **_SHIFTED) for kind in KINDS),
     ),
     Hypothesis(
         "nguyen2020",
@@ -225,7 +235,7 @@ HYPOTHESES = (
         "After fine-tuning the CKA with the source falls from layer to layer.",
         tuple(
             Comparison(arm, arm, what=("cka", low), against=("cka", high), **_CHANGED)
-            for arm in (TUNED, "LP-FT")
+            for arm in (TUNED, LP_FT)
             for low, high in (("pool1", "pool2"), ("pool2", "conv3"))
         ),
     ),
@@ -248,7 +258,7 @@ HYPOTHESES = (
 )
 
 
-def compare(table, comparison, without=()):
+def compare(table: pd.DataFrame, comparison: Comparison | Ranking, without: Sequence[str] = ()) -> dict[Any, Interval]:
     """Compare two arms at each number of labels, or rank by a score.
 
     Parameters
@@ -257,7 +267,7 @@ def compare(table, comparison, without=()):
         As `records` returns it.
     comparison : Comparison or Ranking
     without : sequence of str
-        Keys of runs to leave out, such as those that `evidence.dead` finds: a seed that loses one of its two runs is
+        Keys of runs to leave out, such as those that `records.dead` finds: a seed that loses one of its two runs is
         left out in both arms.
 
     Returns
@@ -276,11 +286,11 @@ def compare(table, comparison, without=()):
     """
     if isinstance(comparison, Ranking):
         points = ranked(table, comparison)
-        return {target: kendall_interval(found.score, found.accuracy) for target, found in points.items()}
+        return {target: kendall_interval(rows.score, rows.accuracy) for target, rows in points.items()}
     rows = rows_if_any(table, comparison.pair, comparison.experiment)
     rows = rows[rows.label_noise == comparison.label_noise]
     sides = (comparison.better, comparison.what), (comparison.worse, comparison.against or comparison.what)
-    found = {}
+    differences = {}
     for labels in comparison.labels:
         both = [rows[(rows.labels_per_class == labels) & (rows.arm == arm)] for arm, _ in sides]
         if len(without):
@@ -289,11 +299,11 @@ def compare(table, comparison, without=()):
         first, second = (_by_seed(part, what) for part, (_, what) in zip(both, sides, strict=True))
         if len(first) < 2 or not first.index.equals(second.index):
             raise ExperimentError(f"{comparison} at {labels} labels: runs are missing. `make records` computes them.")
-        found[labels] = paired_interval(first, second)
-    return found
+        differences[labels] = paired_interval(first, second)
+    return differences
 
 
-def ranked(table, ranking):
+def ranked(table: pd.DataFrame, ranking: Ranking) -> dict[str, pd.DataFrame]:
     """List the points of a ranking: for each target the scores and accuracies, averaged over the seeds.
 
     Parameters
@@ -323,18 +333,20 @@ def ranked(table, ranking):
     missing += sorted(set(ranking.arms) - set(points.index.get_level_values("arm")))
     if missing:
         raise ExperimentError(f"{ranking}: no runs for {', '.join(missing)}. `make records` computes them.")
-    return {target: points.loc[target].rename(columns={"test_accuracy": "accuracy"}) for target in ranking.targets}
+    points = points.rename(columns={"test_accuracy": "accuracy"})
+    rows = points.reset_index("target")
+    return {target: rows[rows.target == target].drop(columns="target") for target in ranking.targets}
 
 
-def _source_accuracy(name):
+def _source_accuracy(name: str) -> float:
     """Return the validation accuracy on the source task that a state's card tells."""
     name, _, epoch = name.partition("@")
-    card = json.loads((resources.files("tl_helpers") / "assets" / f"source_{name}.json").read_text(encoding="utf-8"))
+    card = json.loads(asset(f"source_{name}.json").read_text(encoding="utf-8"))
     wanted = int(epoch) if epoch else card["best_epoch"]
     return next(row["validation_accuracy"][-1] for row in card["history"] if row["epoch"] == wanted)
 
 
-def _by_seed(rows, what):
+def _by_seed(rows: pd.DataFrame, what: Sequence[str]) -> pd.Series:
     rows = rows.set_index("seed")
     values = rows.test_accuracy
     if what:
@@ -342,7 +354,7 @@ def _by_seed(rows, what):
     return values.dropna().sort_index()
 
 
-def judge(intervals):
+def judge(intervals: Iterable[Interval]) -> str:
     """Say whether paired intervals agree with a hypothesis: the rule that was fixed before the experiments.
 
     Parameters
@@ -362,7 +374,7 @@ def judge(intervals):
     Taught in: chapter 4.1 (Results).
     """
     intervals = list(intervals)
-    above, below = sum(each.low > 0 for each in intervals), sum(each.high < 0 for each in intervals)
+    above, below = sum(one.low > 0 for one in intervals), sum(one.high < 0 for one in intervals)
     if below > above:
         return "contradicts"
     if above > len(intervals) / 2 and below == 0:
@@ -370,14 +382,14 @@ def judge(intervals):
     return "agrees in part" if above else "does not show"
 
 
-def was_run(table, comparison):
+def was_run(table: pd.DataFrame, comparison: Comparison | Ranking) -> bool:
     """Tell whether there are any runs for a comparison; `compare` then says what is missing among them."""
     if isinstance(comparison, Ranking):
         return bool((table.experiment == "prediction").any())
     return len(rows_if_any(table, comparison.pair, comparison.experiment)) > 0
 
 
-def verdicts(table):
+def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     """Hold every hypothesis against the records.
 
     Parameters
@@ -390,7 +402,7 @@ def verdicts(table):
     pandas.DataFrame
         One row a hypothesis: ``paper``, ``claim``, ``expected``, ``found`` (in words, with numbers) and ``verdict``, as
         `judge` gives it. Comparisons without runs are left out, and ``found`` says so; *not run* if it is all of them.
-        Dead runs (`evidence.dead`) count like all others; ``found`` says how many there are, and what is found, and
+        Dead runs (`records.dead`) count like all others; ``found`` says how many there are, and what is found, and
         judged, without their seeds.
 
     Notes
@@ -398,25 +410,25 @@ def verdicts(table):
     Taught in: chapter 4.1 (Results).
     """
     rows, died = [], dead(table)
-    for each in HYPOTHESES:
-        ran = [item for item in each.comparisons if was_run(table, item)]
+    for hypothesis in HYPOTHESES:
+        ran = [item for item in hypothesis.comparisons if was_run(table, item)]
         if not ran:
-            rows.append((each.paper, each.claim, each.expected, "", "not run"))
+            rows.append((hypothesis.paper, hypothesis.claim, hypothesis.expected, "", "not run"))
             continue
-        found = [interval for item in ran for interval in compare(table, item).values()]
-        first = each.comparisons[0]
+        intervals = [interval for item in ran for interval in compare(table, item).values()]
+        first = hypothesis.comparisons[0]
         kind = "rank" if isinstance(first, Ranking) else "cka" if "cka" in first.what else "accuracy"
-        told = _told(found, kind)
+        summary = _in_words(intervals, kind)
         if lost := sum(len(_runs_of(died, item)) for item in ran):
-            alive = [interval for item in ran for interval in compare(table, item, without=died.key).values()]
-            told += f"; {lost} runs died, and without their seeds it is {_told(alive, kind)}: {judge(alive)}"
-        if len(ran) < len(each.comparisons):
-            told += f"; {len(each.comparisons) - len(ran)} of {len(each.comparisons)} comparisons not run"
-        rows.append((each.paper, each.claim, each.expected, told, judge(found)))
+            alive = [interval for item in ran for interval in compare(table, item, without=list(died.key)).values()]
+            summary += f"; {lost} runs died, and without their seeds it is {_in_words(alive, kind)}: {judge(alive)}"
+        if missing := len(hypothesis.comparisons) - len(ran):
+            summary += f"; {missing} of {len(hypothesis.comparisons)} comparisons not run"
+        rows.append((hypothesis.paper, hypothesis.claim, hypothesis.expected, summary, judge(intervals)))
     return pd.DataFrame(rows, columns=["paper", "claim", "expected", "found", "verdict"])
 
 
-def _runs_of(rows, comparison):
+def _runs_of(rows: pd.DataFrame, comparison: Comparison | Ranking) -> pd.DataFrame:
     """Return those of some rows that a comparison uses; dead runs have no part in rankings."""
     if isinstance(comparison, Ranking):
         return rows[:0]
@@ -425,13 +437,13 @@ def _runs_of(rows, comparison):
     return rows[rows.arm.isin(arms) & rows.labels_per_class.isin(counts) & (rows.label_noise == comparison.label_noise)]
 
 
-def _told(intervals, kind):
+def _in_words(intervals: Sequence[Interval], kind: str) -> str:
     """Put intervals in words: each of them if they are few, else their range and how many are on which side of 0."""
     if kind == "rank":
-        return "Kendall's τ " + "; ".join(f"{each.mean:+.2f} [{each.low:+.2f}, {each.high:+.2f}]" for each in intervals)
+        return "Kendall's τ " + "; ".join(f"{one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for one in intervals)
     unit, factor, digits = ("", 1, 2) if kind == "cka" else (" points", 100, 1)
-    means = [factor * each.mean for each in intervals]
-    above, below = sum(each.low > 0 for each in intervals), sum(each.high < 0 for each in intervals)
+    means = [factor * one.mean for one in intervals]
+    above, below = sum(one.low > 0 for one in intervals), sum(one.high < 0 for one in intervals)
     return (
         f"{min(means):+.{digits}f} to {max(means):+.{digits}f}{unit}: of {len(intervals)} intervals {above} above 0, "
         f"{len(intervals) - above - below} with 0, {below} below"

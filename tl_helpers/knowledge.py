@@ -5,22 +5,25 @@ Three of them are taken from a source network (`L2SP`, `Distillation`, `Attentio
 Taught in: chapter 3.3 (Knowledge transfer).
 """
 
-import functools
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import pandas as pd
-from scipy import ndimage
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from tl_base import graph
 from tl_base.backend import keras, tf
+from tl_base.steps import Tensor
 from tl_helpers import models
-from tl_helpers.training import Term
+from tl_helpers.data import Dataset
+from tl_helpers.rules import KnowledgeError, Rule, check_numbers, loop_rules, loops, rule_table, unlikely, wrong_rules
+from tl_helpers.training import Taps, Term
 
-
-class KnowledgeError(ValueError):
-    """A rule or a constraint does not fit the networks or the data."""
+__all__ = ["L2SP", "Adaptation", "AttentionTransfer", "Distillation", "Knowledge", "LogicRules"]
+__all__ += ["attention_maps", "softened"]
+__all__ += ["KnowledgeError", "Rule", "loop_rules", "loops", "rule_table", "unlikely", "wrong_rules"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,31 @@ class Adaptation:
 
     source: keras.Model
     model: keras.Model
-    train: object
+    train: Dataset
     copied: int
     frozen: int
+
+
+class Knowledge(Protocol):
+    """What `transfer.knowledge_transfer` takes: whatever turns itself into a term of the loss."""
+
+    def term(self, setting: Adaptation) -> Term:
+        """Return what the loss gets.
+
+        Parameters
+        ----------
+        setting : Adaptation
+            The networks and the training images, before the first step.
+
+        Returns
+        -------
+        training.Term
+
+        Raises
+        ------
+        KnowledgeError
+            If rule or constraint and setting do not fit.
+        """
 
 
 @dataclass(frozen=True)
@@ -68,20 +93,11 @@ class L2SP:
     alpha: float
     beta: float = 0.0
 
-    def __post_init__(self):
-        _not_negative(alpha=self.alpha, beta=self.beta)
+    def __post_init__(self) -> None:
+        check_numbers(alpha=self.alpha, beta=self.beta)
 
-    def term(self, setting):
-        """Return the penalty as a `training.Term`.
-
-        Parameters
-        ----------
-        setting : Adaptation
-
-        Returns
-        -------
-        training.Term
-        """
+    def term(self, setting: Adaptation) -> Term:
+        """Return the penalty as a `training.Term`."""
         if setting.copied <= setting.frozen:
             raise KnowledgeError(
                 f"L2SP holds copied layers near the source's weights, but none is trained: {setting.copied} layers are "
@@ -95,7 +111,7 @@ class L2SP:
         ]
         new = [weight for layer in ours[setting.copied :] for weight in layer.trainable_weights]
 
-        def loss(logits, taps, targets):
+        def loss(logits: Tensor, taps: Taps, targets: Tensor) -> Tensor:
             penalty = self.alpha / 2 * sum(tf.reduce_sum((weight - start) ** 2) for weight, start in near)
             return penalty + self.beta / 2 * sum(tf.reduce_sum(weight**2) for weight in new)
 
@@ -133,28 +149,19 @@ class Distillation:
     """
 
     teacher: keras.Model
-    class_names: tuple
+    class_names: Sequence[str]
     temperature: float = 4.0
     weight: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (np.isfinite(self.temperature) and self.temperature > 0):
             raise KnowledgeError(
                 f"Expected a temperature > 0, found {self.temperature}. 1 leaves the outputs as they are."
             )
-        _share("weight", self.weight)
+        check_numbers(1, weight=self.weight)
 
-    def term(self, setting):
-        """Return the teacher's cross-entropy as a `training.Term`.
-
-        Parameters
-        ----------
-        setting : Adaptation
-
-        Returns
-        -------
-        training.Term
-        """
+    def term(self, setting: Adaptation) -> Term:
+        """Return the teacher's cross-entropy as a `training.Term`."""
         wanted, given = tuple(setting.train.class_names), tuple(map(str, self.class_names))
         outputs = graph.graph_of(self.teacher).outputs[0].shape[-1]
         if given != wanted or outputs != len(wanted):
@@ -168,7 +175,7 @@ class Distillation:
         soft = softened(models.logits(self.teacher, setting.train.images), self.temperature)
         factor = self.weight * self.temperature**2
 
-        def loss(logits, taps, targets):
+        def loss(logits: Tensor, taps: Taps, targets: Tensor) -> Tensor:
             cross_entropy = tf.nn.softmax_cross_entropy_with_logits(targets, logits / self.temperature)
             return factor * tf.reduce_mean(cross_entropy)
 
@@ -201,24 +208,15 @@ class AttentionTransfer:
     """
 
     strength: float
-    layers: tuple = ("conv2", "conv3")
+    layers: Sequence[str] = ("conv2", "conv3")
 
-    def __post_init__(self):
-        _not_negative(strength=self.strength)
+    def __post_init__(self) -> None:
+        check_numbers(strength=self.strength)
         if isinstance(self.layers, str) or not self.layers:
             raise KnowledgeError(f"Expected the names of one or more layers, found {self.layers!r}.")
 
-    def term(self, setting):
-        """Return the distance of the maps as a `training.Term`.
-
-        Parameters
-        ----------
-        setting : Adaptation
-
-        Returns
-        -------
-        training.Term
-        """
+    def term(self, setting: Adaptation) -> Term:
+        """Return the distance of the maps as a `training.Term`."""
         frozen = {layer.name for layer in models.weight_layers(setting.model)[: setting.frozen]}
         for name in self.layers:
             shapes = [models.activations_at(network, name).output.shape for network in (setting.source, setting.model)]
@@ -234,67 +232,11 @@ class AttentionTransfer:
         run = [models.compiled(models.activations_at(setting.source, name)) for name in self.layers]
         maps = np.concatenate([attention_maps(forward(setting.train.images)) for forward in run], axis=1)
 
-        def loss(logits, taps, targets):
+        def loss(logits: Tensor, taps: Taps, targets: Tensor) -> Tensor:
             ours = tf.concat([_attention(taps[name]) for name in self.layers], axis=1)
             return self.strength / 2 * tf.reduce_mean(tf.reduce_sum((ours - targets) ** 2, axis=1))
 
         return Term("AttentionTransfer", loss, maps, tuple(self.layers))
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A soft rule about an image and its class.
-
-    Parameters
-    ----------
-    name : str
-    truth : callable
-        Images ``(N, 32, 32, 3)``, uint8, to truth values ``(N, K)`` in [0, 1]: r(x, y), how well each class agrees
-        with the rule for each image. 1 everywhere in a row: the rule has nothing to say about that image.
-    confidence : float
-        λ ≥ 0, how much the rule is trusted; 0 switches it off.
-
-    Notes
-    -----
-    Taught in: chapter 3.3 (Knowledge transfer).
-    """
-
-    name: str
-    truth: Callable
-    confidence: float = 1.0
-
-    def __post_init__(self):
-        _not_negative(confidence=self.confidence)
-
-    def values(self, images, classes):
-        """Apply the rule to images.
-
-        Parameters
-        ----------
-        images : ndarray, shape (N, 32, 32, 3), uint8
-        classes : int
-            K.
-
-        Returns
-        -------
-        ndarray, shape (N, K), float32
-
-        Raises
-        ------
-        KnowledgeError
-            If the rule does not give one number in [0, 1] an image and class.
-        """
-        found = np.asarray(self.truth(images), "float32")
-        if found.shape != (len(images), classes):
-            raise KnowledgeError(
-                f"Rule {self.name!r}: expected truth values of shape ({len(images)}, {classes}), one an image and "
-                f"class; found {found.shape}."
-            )
-        if not ((found >= 0) & (found <= 1)).all():
-            raise KnowledgeError(
-                f"Rule {self.name!r}: truth values lie in [0, 1]; found {found.min()} to {found.max()}."
-            )
-        return found
 
 
 @dataclass(frozen=True)
@@ -324,18 +266,18 @@ class LogicRules:
     Taught in: chapter 3.3 (Knowledge transfer).
     """
 
-    rules: tuple
+    rules: Sequence[Rule]
     strength: float = 1.0
     weight: float = 0.5
 
-    def __post_init__(self):
-        _not_negative(strength=self.strength)
-        _share("weight", self.weight)
+    def __post_init__(self) -> None:
+        check_numbers(strength=self.strength)
+        check_numbers(1, weight=self.weight)
         object.__setattr__(self, "rules", tuple(self.rules))
         if not self.rules or not all(isinstance(rule, Rule) for rule in self.rules):
             raise KnowledgeError(f"Expected one or more of knowledge.Rule, found {self.rules!r}.")
 
-    def penalty(self, images, classes):
+    def penalty(self, images: np.ndarray, classes: int) -> NDArray[np.float32]:
         """Return C Σ_i λ_i (1 − r_i(x, y)).
 
         Parameters
@@ -347,10 +289,10 @@ class LogicRules:
         -------
         ndarray, shape (N, K), float32
         """
-        broken = sum(rule.confidence * (1 - rule.values(images, classes)) for rule in self.rules)
-        return np.float32(self.strength) * broken
+        broken = [rule.confidence * (1 - rule.values(images, classes)) for rule in self.rules]
+        return np.float32(self.strength) * np.sum(broken, axis=0)
 
-    def project(self, logits, images):
+    def project(self, logits: np.ndarray, images: np.ndarray) -> NDArray[np.float32]:
         """Correct a network's outputs by the rules, without any training.
 
         Parameters
@@ -366,175 +308,18 @@ class LogicRules:
         _check_logits(logits)
         return softened(logits - self.penalty(images, logits.shape[1]))
 
-    def term(self, setting):
-        """Return the cross-entropy with q as a `training.Term`.
-
-        Parameters
-        ----------
-        setting : Adaptation
-
-        Returns
-        -------
-        training.Term
-        """
+    def term(self, setting: Adaptation) -> Term:
+        """Return the cross-entropy with q as a `training.Term`."""
         penalty = self.penalty(setting.train.images, len(setting.train.class_names))
 
-        def loss(logits, taps, targets):
+        def loss(logits: Tensor, taps: Taps, targets: Tensor) -> Tensor:
             corrected = tf.stop_gradient(tf.nn.softmax(logits - targets))
             return self.weight * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(corrected, logits))
 
         return Term("LogicRules", loss, penalty, share=self.weight)
 
 
-def loops(images, threshold=96, smallest=2):
-    """Count the closed loops of a drawing: areas of background that ink cuts off from the edge of the image.
-
-    Parameters
-    ----------
-    images : ndarray, shape (N, 32, 32, 3), uint8
-        Bright ink on a dark ground.
-    threshold : int
-        A pixel from this value on (in its brightest channel) is ink.
-    smallest : int
-        Pixels of the smallest area that counts; a smaller one is a flaw of the stroke.
-
-    Returns
-    -------
-    ndarray, shape (N,), int64
-        Components of the background less one, the surroundings. Background connects along edges, ink also over corners.
-
-    Notes
-    -----
-    The defaults suit MNIST and scikit-learn's digits alike. Taught in: chapter 3.3 (Knowledge transfer).
-    """
-    background = np.asarray(images).max(axis=3) < threshold
-    framed = np.pad(background, ((0, 0), (1, 1), (1, 1)), constant_values=True)  # the surroundings are one component
-    sizes = (np.bincount(ndimage.label(picture)[0].ravel())[1:] for picture in framed)
-    return np.array([np.sum(size >= smallest) - 1 for size in sizes], "int64")
-
-
-def loop_rules():
-    """Write down what the number of loops says about the digits 0 to 9, in this order of classes.
-
-    Returns
-    -------
-    tuple of Rule
-        Each makes some digits unlikely where it speaks, and says nothing elsewhere.
-
-    Notes
-    -----
-    A person's knowledge of how digits are written: true of most people's digits, not of all. `rule_table` measures
-    them. Taught in: chapter 3.3 (Knowledge transfer).
-    """
-    return (
-        unlikely("a loop: not 1, 2, 3, 5, 7", _has_loop, (1, 2, 3, 5, 7)),
-        unlikely("no loop: not 0, 6, 8, 9", _has_no_loop, (0, 6, 8, 9)),
-        unlikely("two loops: 8", _has_two_loops, (0, 1, 2, 3, 4, 5, 6, 7, 9)),
-    )
-
-
-def _has_loop(images):  # named, so that rules can be pickled with a result
-    return loops(images) > 0
-
-
-def _has_no_loop(images):
-    return loops(images) == 0
-
-
-def _has_two_loops(images):
-    return loops(images) == 2
-
-
-def wrong_rules():
-    """Write down a rule that is false, and firmly held: what a mistaken expert would add.
-
-    Returns
-    -------
-    tuple of Rule
-        One: a digit with a loop is none of 0, 6, 8 and 9.
-
-    Notes
-    -----
-    Taught in: chapter 3.3 (Knowledge transfer).
-    """
-    return (unlikely("WRONG, a loop: not 0, 6, 8, 9", _has_loop, (0, 6, 8, 9)),)
-
-
-def unlikely(name, speaks, classes, count=10, confidence=1.0):
-    """Make a rule that calls some classes unlikely for some images.
-
-    Parameters
-    ----------
-    name : str
-    speaks : callable
-        Images ``(N, 32, 32, 3)``, uint8, to ``(N,)`` bool: where the rule has something to say.
-    classes : sequence of int
-        The unlikely ones: truth 0 there, 1 for all others.
-    count : int
-        K, the number of all classes.
-    confidence : float
-        λ of `Rule`.
-
-    Returns
-    -------
-    Rule
-
-    Raises
-    ------
-    KnowledgeError
-        If a class is none of the K, or the confidence is negative.
-
-    Notes
-    -----
-    Taught in: chapter 3.3 (Knowledge transfer).
-    """
-    classes = tuple(classes)
-    if not set(classes) <= set(range(count)):
-        raise KnowledgeError(f"Rule {name!r}: expected classes from 0 to {count - 1}, found {classes}.")
-    return Rule(name, functools.partial(_unlikely, speaks, classes, count), confidence)
-
-
-def _unlikely(speaks, classes, count, images):
-    return 1.0 - np.outer(speaks(images), np.isin(range(count), classes))
-
-
-def rule_table(rules, images, labels, class_names):
-    """Count how often rules speak, and how often labels agree with them.
-
-    Parameters
-    ----------
-    rules : sequence of Rule
-    images : ndarray, shape (N, 32, 32, 3), uint8
-    labels : ndarray, shape (N,), int
-        True labels give the rules' precision; predicted ones give the share of predictions that keep to them, so that
-        1 minus it is the share of violations.
-    class_names : sequence of str
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: the rule's name. Columns: ``coverage``, the share of images about which the rule says anything, and
-        ``agreement``, the mean truth value of the label over those images (missing where there is none).
-
-    Raises
-    ------
-    KnowledgeError
-        If a rule gives values of another shape.
-
-    Notes
-    -----
-    Taught in: chapter 3.3 (Knowledge transfer).
-    """
-    rows = {}
-    for rule in rules:
-        truth = rule.values(images, len(class_names))
-        speaks = truth.min(1) < 1
-        agreed = truth[np.arange(len(labels)), labels][speaks]
-        rows[rule.name] = {"coverage": speaks.mean(), "agreement": agreed.mean() if speaks.any() else np.nan}
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def softened(logits, temperature=1.0):
+def softened(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float32]:
     """Turn logits into probabilities: exp(z_i/T) / Σ_j exp(z_j/T).
 
     Parameters
@@ -557,12 +342,10 @@ def softened(logits, temperature=1.0):
     Hinton, Vinyals and Dean (2015), equation 1. Taught in: chapter 3.3 (Knowledge transfer).
     """
     _check_logits(logits)
-    scaled = np.asarray(logits, "float64") / temperature
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return (powers / powers.sum(1, keepdims=True)).astype("float32")
+    return softmax(np.asarray(logits, "float64") / temperature, axis=1).astype("float32")
 
 
-def _check_logits(logits):
+def _check_logits(logits: ArrayLike) -> None:
     if models.are_probabilities(logits):
         raise KnowledgeError(
             "Expected logits; found rows that are probabilities, none negative and with a sum of 1. Take their "
@@ -570,7 +353,7 @@ def _check_logits(logits):
         )
 
 
-def attention_maps(activations):
+def attention_maps(activations: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return where a convolution responds: the sum of its squared channels, as a vector of length 1.
 
     Parameters
@@ -589,17 +372,6 @@ def attention_maps(activations):
     return _attention(tf.constant(activations)).numpy()
 
 
-def _attention(activations):
+def _attention(activations: Tensor) -> Tensor:
     maps = tf.reduce_sum(activations**2, axis=3)
     return tf.math.l2_normalize(tf.reshape(maps, (tf.shape(maps)[0], -1)), axis=1, epsilon=1e-12)
-
-
-def _not_negative(**numbers):
-    for name, value in numbers.items():
-        if not (np.isfinite(value) and value >= 0):
-            raise KnowledgeError(f"Expected {name} ≥ 0, found {value}.")
-
-
-def _share(name, value):
-    if not 0 <= value <= 1:
-        raise KnowledgeError(f"Expected {name} from 0 to 1, found {value}.")

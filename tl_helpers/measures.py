@@ -1,12 +1,15 @@
 """Numbers about transfer: what it gained, what could be known beforehand, how alike two networks see.
 
-Taught in: chapter 2 (Core concepts), chapters 3 to 3.3 and chapter 4 (Worked example).
+Taught in: chapters 1 (Background) and 2 (Core concepts), chapters 3 to 3.3 and chapter 4 (Worked example).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, optimize, stats
+
+Floats = NDArray[np.float64]
 
 
 class MeasureError(ValueError):
@@ -30,11 +33,96 @@ class Interval:
     high: float
     count: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
-def paired_interval(a, b, confidence=0.95):
+def quantile(count: int, confidence: float = 0.95) -> float:
+    """Return how many standard errors lie between a mean of some values and the end of its interval: Student's t.
+
+    Parameters
+    ----------
+    count : int
+        Number of values, two or more.
+    confidence : float
+        Probability in (0, 1) with which the interval covers the true mean, if the values are normal.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    MeasureError
+        If ``confidence`` is no probability.
+
+    References
+    ----------
+    Student (1908), The probable error of a mean, Biometrika 6(1).
+    """
+    if not 0 < confidence < 1:
+        raise MeasureError(f"confidence is a probability between 0 and 1, found {confidence}.")
+    return float(stats.t.ppf((1 + confidence) / 2, count - 1))
+
+
+def half_width(values: ArrayLike, confidence: float = 0.95) -> Floats:
+    """Estimate half the width of the confidence interval of a mean over seeds, at every point of curves at once.
+
+    Parameters
+    ----------
+    values : array-like, shape (S, ...)
+        One row a seed, for instance the points of its curve. Independent between rows.
+    confidence : float
+        As for `quantile`.
+
+    Returns
+    -------
+    ndarray, shape (...), float64
+        NaN for a single seed: nothing is known of the spread.
+
+    Raises
+    ------
+    MeasureError
+        As for `quantile`.
+    """
+    values = _numbers(values)
+    if len(values) < 2:
+        return np.full(values.shape[1:], np.nan)
+    return quantile(len(values), confidence) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+    """Estimate a mean and the half-width of its confidence interval (Student's t over independent values).
+
+    Parameters
+    ----------
+    values : sequence of float, shape (S,)
+        One value a seed.
+    confidence : float
+        As for `quantile`.
+
+    Returns
+    -------
+    mean, half_width : float
+        ``half_width`` is NaN for a single value: nothing is known of its spread.
+
+    Raises
+    ------
+    MeasureError
+        If there is no value, or one that is not finite, and as for `quantile`.
+
+    Notes
+    -----
+    Taught in: chapter 1 (Background).
+    """
+    values = _numbers(values)
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        text = np.array2string(values, threshold=12, separator=", ")
+        raise MeasureError(f"Expected a list of finite numbers, one a seed; found {text}. Leave out seeds that failed.")
+    return float(values.mean()), float(half_width(values, confidence))
+
+
+def paired_interval(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval:
     """Estimate the mean of the paired differences a − b, with Student's t interval.
 
     Two arms that share their seeds share their labels, their batches and their initial heads. Most of the noise is
@@ -63,22 +151,14 @@ def paired_interval(a, b, confidence=0.95):
     Student (1908), The probable error of a mean, Biometrika 6(1), section IX (paired differences).
     Taught in: chapter 4 (Worked example).
     """
-    a, b = _numbers(a), _numbers(b)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise MeasureError(f"Expected two sequences of equal length, found shapes {a.shape} and {b.shape}.")
+    a, b = _pairs(a, b)
     if len(a) < 2:
         raise MeasureError(f"An interval needs at least two pairs, found {len(a)}. Run more seeds.")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise MeasureError("A value is not finite. Leave out failed runs in both arms, pair by pair.")
-    if not 0 < confidence < 1:
-        raise MeasureError(f"confidence is a probability between 0 and 1, found {confidence}.")
-    difference = a - b
-    mean = float(difference.mean())
-    half = stats.t.ppf((1 + confidence) / 2, len(a) - 1) * difference.std(ddof=1) / np.sqrt(len(a))
-    return Interval(mean, mean - float(half), mean + float(half), len(a))
+    mean, half = mean_interval(a - b, confidence)
+    return Interval(mean, mean - half, mean + half, len(a))
 
 
-def kendall_interval(a, b, confidence=0.95, draws=2000):
+def kendall_interval(a: ArrayLike, b: ArrayLike, confidence: float = 0.95, draws: int = 2000) -> Interval:
     """Estimate Kendall's rank correlation τ-b of two lists, with a percentile bootstrap interval over the points.
 
     Parameters
@@ -104,18 +184,16 @@ def kendall_interval(a, b, confidence=0.95, draws=2000):
     Kendall (1945), The treatment of ties in ranking problems; Efron and Tibshirani (1993), chapter 13. Points that
     share a source are not independent, so the interval is rather too narrow. Taught in: chapter 4.1 (Results).
     """
-    a, b = _numbers(a), _numbers(b)
-    if a.ndim != 1 or a.shape != b.shape or len(a) < 4:
-        raise MeasureError(f"Expected two sequences of equal length, four or more; found shapes {a.shape}, {b.shape}.")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise MeasureError("A value is not finite. Leave out failed runs in both lists.")
+    a, b = _pairs(a, b)
+    if len(a) < 4:
+        raise MeasureError(f"A rank correlation needs four or more points, found {len(a)}.")
     rows = np.random.default_rng(0).integers(0, len(a), (draws, len(a)))
-    found = np.array([stats.kendalltau(a[some], b[some]).statistic for some in rows])
-    low, high = np.nanquantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    taus = np.array([stats.kendalltau(a[some], b[some]).statistic for some in rows])
+    low, high = np.nanquantile(taus, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(stats.kendalltau(a, b).statistic), float(low), float(high), len(a))
 
 
-def negative_transfer_gap(with_source, without_source, confidence=0.95):
+def negative_transfer_gap(with_source: ArrayLike, without_source: ArrayLike, confidence: float = 0.95) -> Interval:
     """Estimate the negative-transfer gap: by how much the source raises the error on the target.
 
     NTG = err(A(S, T)) − err(A(∅, T)): the error of one algorithm A with the source S and the target data T, less its
@@ -148,11 +226,10 @@ def negative_transfer_gap(with_source, without_source, confidence=0.95):
     for values in accuracies:
         if ((values < 0) | (values > 1)).any():
             raise MeasureError("An accuracy lies outside [0, 1]. Give shares, not percentages and not errors.")
-    errors = [1 - values for values in accuracies]
-    return paired_interval(*errors, confidence)
+    return paired_interval(1 - accuracies[0], 1 - accuracies[1], confidence)
 
 
-def leep(probabilities, labels):
+def leep(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Score a source classifier for a target task from its outputs on target images: LEEP.
 
     A source class z goes with target class y as often as P(y | z) = P(y, z) / P(z), where P(y, z) averages the source's
@@ -189,15 +266,15 @@ def leep(probabilities, labels):
     sums = probabilities.sum(axis=1, keepdims=True)
     if probabilities.min() < 0 or np.abs(sums - 1).max() > 1e-3:
         raise MeasureError("Each row must be probabilities that sum to 1. Apply softmax to logits first.")
-    probabilities = probabilities / sums  # float32 leaves sums of 1 ± 1e-6, which would lift a perfect score above 0
-    joint = targets.T @ probabilities / len(targets)
+    shares = probabilities / sums  # float32 leaves sums of 1 ± 1e-6, which would lift a perfect score above 0
+    joint = targets.T @ shares / len(targets)
     marginal = joint.sum(axis=0)
     conditional = np.divide(joint, marginal, out=np.zeros_like(joint), where=marginal > 0)
-    likelihood = ((targets @ conditional) * probabilities).sum(axis=1)
+    likelihood = ((targets @ conditional) * shares).sum(axis=1)
     return float(np.log(likelihood).mean())
 
 
-def logme(features, labels):
+def logme(features: ArrayLike, labels: ArrayLike) -> float:
     """Score features for a target task: LogME, the maximised log evidence of a Bayesian linear model.
 
     The model is y = F·w + noise, w ~ N(0, 1/α), noise ~ N(0, 1/β), for each class against the rest with y in {0, 1}.
@@ -244,16 +321,17 @@ def logme(features, labels):
     return float(scores.mean() / len(features))
 
 
-def _left_spectrum(features):
+def _left_spectrum(features: Floats) -> tuple[Floats, Floats]:
     """Find FFᵀ's eigenvectors, shape (N, rank), and eigenvalues, as shares of the largest, from the SVD of F."""
     # With N < D, a rotation of the features' axes leaves N columns; the (N, D) right singular vectors never exist.
-    square = np.linalg.qr(features.T, mode="r").T if features.shape[0] < features.shape[1] else features
+    wide = features.shape[0] < features.shape[1]
+    square = np.asarray(np.linalg.qr(features.T, mode="r")).T if wide else features
     left, singular, _ = linalg.svd(square, full_matrices=False)
     kept = singular > singular[0] * max(features.shape) * np.finfo("float64").eps
     return left[:, kept], (singular[kept] / singular[0]) ** 2
 
 
-def _max_log_evidence(eigenvalues, powers, residuals, count):
+def _max_log_evidence(eigenvalues: Floats, powers: Floats, residuals: Floats, count: int) -> Floats:
     """Maximise the log evidence over α and β for each class, shape (classes,).
 
     With y's covariance (I + FFᵀ/t)/β, t = α/β, and FFᵀ's eigenvalues in (0, 1], the best β is N / yᵀ(I + FFᵀ/t)⁻¹y.
@@ -261,7 +339,7 @@ def _max_log_evidence(eigenvalues, powers, residuals, count):
     that reaches far beyond all eigenvalues, then a search around its best point.
     """
 
-    def evidence(log_t, powers, residuals):
+    def evidence(log_t: Floats, powers: Floats, residuals: Floats) -> Floats:
         t = np.exp(log_t)
         spread = eigenvalues[:, None] + t
         misfit = powers.T @ (1 / spread) + residuals[:, None] / t  # yᵀ(I + FFᵀ/t)⁻¹y / t
@@ -271,16 +349,16 @@ def _max_log_evidence(eigenvalues, powers, residuals, count):
     grid = np.arange(np.log(eigenvalues[-1]) - 50, 30, 0.25)
     best = grid[evidence(grid, powers, residuals).argmax(axis=1)]
 
-    def refine(start, power, residual):
-        def loss(log_t):
-            return -evidence(np.array([log_t]), power[:, None], residual[None])[0, 0]
+    def refine(start: float, power: Floats, residual: float) -> float:
+        def loss(log_t: float) -> float:
+            return -evidence(np.array([log_t]), power[:, None], np.array([residual]))[0, 0]
 
         return -optimize.minimize_scalar(loss, bounds=(start - 0.25, start + 0.25), method="bounded").fun
 
-    return np.array([refine(*each) for each in zip(best, powers.T, residuals, strict=True)])
+    return np.array([refine(*one_class) for one_class in zip(best, powers.T, residuals, strict=True)])
 
 
-def linear_cka(x, y):
+def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
     """Compare two representations of the same images: linear centred kernel alignment (CKA).
 
     CKA = ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) with Frobenius norms and centred columns. Two representations are alike if the same
@@ -320,25 +398,34 @@ def linear_cka(x, y):
     return float(linalg.norm(y.T @ x) ** 2 / (linalg.norm(x.T @ x) * linalg.norm(y.T @ y)))
 
 
-def _centred(values, name, columns):
+def _centred(values: ArrayLike, name: str, columns: str) -> Floats:
     """Centre the columns and divide by the largest value, which CKA does not see and which keeps squares finite."""
-    values = _matrix(values, name, f"{columns} activations")
-    values = values - values[0]  # exact zeros for constant columns; subtracting a rounded mean leaves noise
-    largest = np.abs(values).max()
+    matrix = _matrix(values, name, f"{columns} activations")
+    moved = matrix - matrix[0]  # exact zeros for constant columns; subtracting a rounded mean leaves noise
+    largest = np.abs(moved).max()
     if largest == 0:
-        raise MeasureError(f"{name} is the same for all {len(values)} images: CKA is undefined. Is the layer dead?")
-    values /= largest
-    return values - values.mean(axis=0)
+        raise MeasureError(f"{name} is the same for all {len(matrix)} images: CKA is undefined. Is the layer dead?")
+    moved /= largest
+    return moved - moved.mean(axis=0)
 
 
-def _numbers(values):
+def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
+    a, b = _numbers(a), _numbers(b)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise MeasureError(f"Expected two sequences of equal length, found shapes {a.shape} and {b.shape}.")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise MeasureError("A value is not finite. Leave out failed runs in both, pair by pair.")
+    return a, b
+
+
+def _numbers(values: ArrayLike) -> Floats:
     try:
         return np.asarray(values, "float64")
     except (TypeError, ValueError) as error:
         raise MeasureError(f"Expected numbers in rows of equal length, found something else: {error}") from error
 
 
-def _matrix(values, name, columns):
+def _matrix(values: ArrayLike, name: str, columns: str) -> Floats:
     values = _numbers(values)
     if values.ndim != 2 or 0 in values.shape:
         raise MeasureError(
@@ -350,7 +437,7 @@ def _matrix(values, name, columns):
     return values
 
 
-def _one_hot(labels, count):
+def _one_hot(labels: ArrayLike, count: int) -> Floats:
     """Check labels and spread them over one column for each class that occurs, shape (N, classes), float64."""
     labels = np.asarray(labels)
     if labels.shape != (count,):

@@ -5,22 +5,31 @@ Taught in: chapter 2 (Core concepts) and chapter 4 (Worked example).
 
 import functools
 import json
-import zipfile
-from importlib import resources
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tl_base import files, graph
-from tl_base.backend import keras, tf
-from tl_base.graph import ModelError
+from tl_base import graph
+from tl_base.backend import keras
+from tl_base.checkpoints import load_weights, save_arrays, weight_arrays
+from tl_base.clones import copy_state, reseeded
+from tl_base.graph import ModelError, find_layer, learned, weight_layers
+from tl_base.running import activations_at, are_probabilities, compiled, logits, outputs, tapped
+from tl_helpers import asset
+
+__all__ = ["PRETRAINED", "ModelError", "copy_weights", "depth_of", "distance", "features_at", "freeze", "model_card"]
+__all__ += ["parameter_table", "places", "pretrained", "source_cnn", "source_rnn"]
+# What holds for any network stands in `tl_base`; chapters find it here, beside the rest.
+__all__ += ["activations_at", "are_probabilities", "compiled", "logits", "outputs", "tapped"]
+__all__ += ["find_layer", "load_weights", "reseeded", "save_arrays", "weight_arrays", "weight_layers"]
 
 IMAGE_SHAPE = (32, 32, 3)
 
 
-def source_cnn(seed=0, classes=10):
+def source_cnn(seed: int = 0, classes: int = 10) -> keras.Sequential:
     """Build the untrained source network: three convolutions and two dense layers.
 
     Parameters
@@ -60,7 +69,7 @@ def source_cnn(seed=0, classes=10):
     return reseeded(model, seed)
 
 
-def source_rnn(seed=0, classes=10):
+def source_rnn(seed: int = 0, classes: int = 10) -> keras.Sequential:
     """Build the untrained recurrent source network: it reads an image row by row, from the top.
 
     Parameters
@@ -96,7 +105,7 @@ def source_rnn(seed=0, classes=10):
 
 
 # What ships with the book: the name of a trained network and what builds it. Its files are source_NAME.* in assets.
-PRETRAINED = MappingProxyType(
+PRETRAINED: Mapping[str, Callable[..., keras.Sequential]] = MappingProxyType(
     {
         "cifar10": source_cnn,
         "cifar10-rows": source_rnn,
@@ -106,7 +115,7 @@ PRETRAINED = MappingProxyType(
 )
 
 
-def pretrained(name="cifar10", epoch=None):
+def pretrained(name: str = "cifar10", epoch: int | None = None) -> keras.Sequential:
     """Load a trained source network that ships with the book.
 
     Parameters
@@ -134,15 +143,15 @@ def pretrained(name="cifar10", epoch=None):
     """
     kept = model_card(name)["checkpoints"]
     if epoch is not None and epoch not in kept:
-        found = f"those after {', '.join(map(str, kept))} epochs" if kept else "none; leave epoch out"
-        raise ModelError(f"Of {name!r} no state after epoch {epoch!r} is kept. Earlier states that are: {found}.")
+        states = f"those after {', '.join(map(str, kept))} epochs" if kept else "none; leave epoch out"
+        raise ModelError(f"Of {name!r} no state after epoch {epoch!r} is kept. Earlier states that are: {states}.")
     model = PRETRAINED[name]()
     if epoch is None:
         return load_weights(model, asset(f"source_{name}.npz"))
     return load_weights(model, asset(f"source_{name}_epochs.npz"), prefix=f"epoch{int(epoch):02d}/")
 
 
-def model_card(name="cifar10"):
+def model_card(name: str = "cifar10") -> dict[str, Any]:
     """Read the card of a shipped source network: data, recipe, full history, test accuracy, confusion matrix.
 
     Parameters
@@ -158,7 +167,7 @@ def model_card(name="cifar10"):
     Raises
     ------
     ModelError
-        If there is no such network.
+        If there is no such network, or its card is missing.
 
     Notes
     -----
@@ -167,51 +176,13 @@ def model_card(name="cifar10"):
     if name not in PRETRAINED:
         names = ", ".join(repr(known) for known in PRETRAINED)
         raise ModelError(f"No network {name!r} ships with the book. Those that do: {names}.")
-    return json.loads(asset(f"source_{name}.json").read_text(encoding="utf-8"))
+    card = asset(f"source_{name}.json")
+    if not card.is_file():
+        raise ModelError(f"{card} is missing. `make weights` trains the source networks and writes their files.")
+    return json.loads(card.read_text(encoding="utf-8"))
 
 
-def asset(name):
-    """Return the path of a file that ships with the package.
-
-    Parameters
-    ----------
-    name : str
-        File name in ``tl_helpers/assets``.
-
-    Returns
-    -------
-    pathlib.Path
-
-    Raises
-    ------
-    ModelError
-        If there is no such file.
-    """
-    path = Path(str(resources.files("tl_helpers") / "assets" / name))
-    if not path.is_file():
-        raise ModelError(f"{path} is missing. `make weights` trains the source networks and writes their files.")
-    return path
-
-
-def weight_layers(model):
-    """List the layers that hold weights, input first: the layers that ``copy`` and ``freeze`` count.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Networks inside it are opened: their layers count one by one.
-
-    Returns
-    -------
-    list of keras.Layer
-        `Normalization` is left out: what it holds are statistics of the images, not weights.
-    """
-    return [
-        layer for layer in graph.layers_of(model) if layer.weights and not isinstance(layer, keras.layers.Normalization)
-    ]
-
-
-def places(model):
+def places(model: keras.Model) -> list[str]:
     """List where a network can be cut and frozen: where all that goes from images to outputs passes through one tensor.
 
     Parameters
@@ -235,31 +206,7 @@ def places(model):
     return list(graph.places(graph.opened(model)))
 
 
-def find_layer(model, name):
-    """Return the layer of that name.
-
-    Parameters
-    ----------
-    model : keras.Model
-    name : str
-
-    Returns
-    -------
-    keras.Layer
-        One of a network inside it, if no other has the name.
-
-    Raises
-    ------
-    ModelError
-        If no layer has the name; the message lists the names.
-    """
-    found = graph.operations_of(model)
-    if name not in found:
-        raise ModelError(f"The network {model.name!r} has no layer {name!r}. Its layers are: {graph.listed(found)}.")
-    return found[name]
-
-
-def features_at(model, layer=None):
+def features_at(model: keras.Model, layer: str | None = None) -> keras.Model:
     """Cut a network after a named layer.
 
     Parameters
@@ -289,72 +236,7 @@ def features_at(model, layer=None):
     return keras.Model(whole.inputs, tensor, name=f"{model.name}_to_{layer}")
 
 
-def activations_at(model, layer):
-    """Read a layer wherever it lies, in a branch too: `features_at` without the demand that all passes through it.
-
-    Parameters
-    ----------
-    model : keras.Model
-    layer : str
-
-    Returns
-    -------
-    keras.Model
-        Images to the activations of that layer, where it is called first. It shares its weights with `model`.
-
-    Raises
-    ------
-    ModelError
-        If no layer has the name.
-
-    Notes
-    -----
-    Taught in: chapter 3.3 (Knowledge transfer).
-    """
-    return keras.Model(*_with_tensors(model, [layer], lambda output, kept: kept[layer]))
-
-
-def tapped(model, layers):
-    """Run a network and keep what some of its layers put out.
-
-    Parameters
-    ----------
-    model : keras.Model
-    layers : collection of str
-        Names of layers.
-
-    Returns
-    -------
-    keras.Model
-        Inputs to a pair: the outputs, and a dict of layer name to that layer's activations. It shares its weights with
-        `model`.
-
-    Raises
-    ------
-    ModelError
-        If no layer has one of the names.
-
-    Notes
-    -----
-    Taught in: chapter 3.3 (Knowledge transfer).
-    """
-    image, outputs = _with_tensors(model, layers, lambda output, kept: [output, kept])
-    return keras.Model(image, outputs, name=f"{model.name}_tapped")
-
-
-def _with_tensors(model, layers, choose):
-    """Return a network's input, and what `choose` makes of its output and of the outputs of some layers."""
-    whole = graph.opened(model)
-    tensors = {}
-    for node in graph.nodes_of(whole):
-        tensors.setdefault(node.operation.name, node.output_tensors[0])
-    for name in layers:
-        if name not in tensors:
-            find_layer(model, name)  # says which layers there are
-    return whole.inputs[0], choose(whole.outputs[0], {name: tensors[name] for name in layers})
-
-
-def distance(model, source, depth):
+def distance(model: keras.Model, source: keras.Model, depth: int) -> float:
     """Measure how far the first layers have moved from the source's: ‖w_S − w_S⁰‖.
 
     Parameters
@@ -378,180 +260,14 @@ def distance(model, source, depth):
     Taught in: chapter 3.2 (Parameter transfer).
     """
     squares = [
-        float(np.sum((ours - theirs) ** 2))
+        float(np.sum((ours.numpy() - theirs.numpy()) ** 2))
         for to_layer, from_layer in _paired(source, model, depth, "compare")
-        for ours, theirs in zip(_learned(to_layer), _learned(from_layer), strict=True)
+        for ours, theirs in zip(learned(to_layer), learned(from_layer), strict=True)
     ]
     return float(np.sqrt(sum(squares)))
 
 
-def _learned(layer):
-    return [variable.numpy() for variable in graph.learned(layer)]
-
-
-def compiled(model, batch_size=1024):
-    """Compile a network's inference: the function returned runs it over any number of images, batch by batch.
-
-    Parameters
-    ----------
-    model : keras.Model
-    batch_size : int
-        Images in memory at once.
-
-    Returns
-    -------
-    callable
-        Images ``(N, ...)`` of any numeric dtype to outputs ``(N, ...)``, float32.
-    """
-
-    @tf.function(reduce_retracing=True)
-    def forward(batch):
-        return model(tf.cast(batch, model.inputs[0].dtype), training=False)
-
-    def run(images):
-        check_images(model, np.shape(images)[1:])
-        result = None
-        for start in range(0, max(len(images), 1), batch_size):  # no images have activations of some shape too
-            rows = slice(start, start + batch_size)
-            found = forward(np.ascontiguousarray(images[rows])).numpy()
-            result = np.empty((len(images), *found.shape[1:]), "float32") if result is None else result
-            result[rows] = found
-        return result
-
-    return run
-
-
-def check_images(model, shape, kind=ModelError):
-    """Refuse images of another shape than a network takes.
-
-    Parameters
-    ----------
-    model : keras.Model
-    shape : tuple of int
-        Of one image.
-    kind : type
-        Of the error.
-
-    Raises
-    ------
-    ModelError
-        The message says how to bring images to the network, or the network to the images.
-    """
-    wanted = graph.graph_of(model).inputs[0].shape[1:]
-    if len(wanted) == len(shape) and all(side in (None, given) for side, given in zip(wanted, shape, strict=True)):
-        return
-    remedy = "Give it arrays of its own shape."
-    if len(wanted) == 3 and len(shape) == 3 and wanted[2] == shape[2]:
-        size = wanted[0] if wanted[0] == wanted[1] else tuple(wanted[:2])
-        remedy = (
-            f"Make the images as large: data.from_arrays(images, labels, size={size}). Or let the network resize them: "
-            f"keras.Sequential([keras.Input({tuple(shape)}), keras.layers.Resizing{tuple(wanted[:2])}, network])."
-        )
-    elif len(wanted) == 3 and len(shape) == 3:
-        change = "keras.ops.mean(image, -1, keepdims=True)" if wanted[2] == 1 else "a convolution of one pixel"
-        remedy = (
-            f"Let the network begin with what makes {wanted[2]} channels of {shape[2]}, for instance {change}: image = "
-            f"keras.Input({tuple(shape)}); keras.Model(image, network(...))."
-        )
-    raise kind(f"{model.name!r} takes inputs of shape {tuple(wanted)}; found {tuple(shape)}. {remedy}")
-
-
-def outputs(model, images):
-    """Run a network in inference mode over many images.
-
-    Parameters
-    ----------
-    model : keras.Model
-    images : ndarray, shape (N, ...), any numeric dtype
-
-    Returns
-    -------
-    ndarray, shape (N, ...), float32
-
-    Notes
-    -----
-    Taught in: chapter 4 (Worked example).
-    """
-    return compiled(model)(images)
-
-
-def logits(model, images):
-    """Run a classifier over images and return logits, whatever it ends in.
-
-    Parameters
-    ----------
-    model : keras.Model
-    images : ndarray, shape (N, ...), any numeric dtype
-
-    Returns
-    -------
-    ndarray, shape (N, K), float32
-        The outputs; where they are probabilities, their logarithms, of which a softmax makes the probabilities again.
-
-    Raises
-    ------
-    ModelError
-        If the network ends in a sigmoid: its outputs are answers to K questions, not shares of one.
-
-    Notes
-    -----
-    Taught in: chapter 3.3 (Knowledge transfer).
-    """
-    found, ending = outputs(model, images), final_activation(model)
-    if ending == "sigmoid":
-        raise ModelError(
-            f"{model.name!r} ends in a sigmoid: each output is a probability of its own, and logits over classes are "
-            "expected. Cut it before the last activation, or train it with a softmax."
-        )
-    if ending == "softmax" or are_probabilities(found):
-        return np.log(np.maximum(found, np.finfo("float32").tiny))
-    return found
-
-
-def are_probabilities(values):
-    """Tell whether the rows of an array are shares of a whole: several rows, none negative, each with a sum of 1.
-
-    Parameters
-    ----------
-    values : ndarray, shape (N, K), float
-
-    Returns
-    -------
-    bool
-    """
-    values = np.asarray(values)
-    return (
-        values.ndim == 2 and len(values) > 1 and bool((values >= 0).all() and np.allclose(values.sum(1), 1, atol=1e-3))
-    )
-
-
-def final_activation(model):
-    """Name the function in which a network ends, as far as it turns logits into probabilities.
-
-    Parameters
-    ----------
-    model : keras.Model
-
-    Returns
-    -------
-    {"softmax", "sigmoid", ""}
-        ``""`` for every other ending, and for a network without a graph.
-    """
-    if not graph.has_graph(model):
-        return ""
-    through = (keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity)
-    ending = [node.operation for node in graph.nodes_of(graph.graph_of(model))]
-    while ending and isinstance(ending[-1], through):
-        ending.pop()
-    if not ending:
-        return ""
-    if graph.has_graph(ending[-1]):
-        return final_activation(ending[-1])
-    given = getattr(getattr(ending[-1], "activation", None), "__name__", type(ending[-1]).__name__.lower())
-    return given if given in ("softmax", "sigmoid") else ""
-
-
-def freeze(model, depth):
+def freeze(model: keras.Model, depth: int | str) -> keras.Model:
     """Freeze the first layers that hold weights and make all others trainable.
 
     Parameters
@@ -588,7 +304,7 @@ def freeze(model, depth):
     return model
 
 
-def depth_of(model, layer):
+def depth_of(model: keras.Model, layer: int | str) -> int:
     """Count the layers with weights up to and with a named one.
 
     Parameters
@@ -613,7 +329,7 @@ def depth_of(model, layer):
     return len(weight_layers(features_at(model, layer)))
 
 
-def parameter_table(model):
+def parameter_table(model: keras.Model) -> pd.DataFrame:
     """Describe a network: one row a layer.
 
     Parameters
@@ -645,41 +361,7 @@ def parameter_table(model):
     return pd.DataFrame(rows).set_index("layer")
 
 
-def reseeded(model, seed):
-    """Clone a network with fresh weights that depend only on the seed and on each layer's name, or place without one.
-
-    Two networks that share a layer start it from the same numbers: comparisons between them are paired. The statistics
-    of a `Normalization` layer are no weights and are kept.
-
-    Parameters
-    ----------
-    model : keras.Model
-    seed : int
-
-    Returns
-    -------
-    keras.Model
-        Same architecture, new weights; of a functional one, networks inside it are opened.
-
-    Raises
-    ------
-    ModelError
-        If a layer cannot be built from its configuration.
-    """
-    if not isinstance(model, keras.Sequential):
-        return graph.clone(model, seed, whole=True)
-
-    origins = graph.origins_of(model)
-
-    def fresh(layer):
-        if graph.has_graph(layer):
-            return reseeded(layer, seed)
-        return graph.fresh_layer(layer, layer.name, seed, origins[id(layer)])
-
-    return keras.models.clone_model(model, clone_function=fresh)
-
-
-def copy_weights(source, target, depth):
+def copy_weights(source: keras.Model, target: keras.Model, depth: int) -> keras.Model:
     """Copy the weights of the first `depth` layers: θ⁰_target = θ_source on those layers.
 
     Parameters
@@ -699,11 +381,11 @@ def copy_weights(source, target, depth):
         If a layer's shapes differ, or a network has too few layers.
     """
     for to_layer, from_layer in _paired(source, target, depth, "copy"):
-        graph.copy_state(from_layer, to_layer)
+        copy_state(from_layer, to_layer)
     return target
 
 
-def _paired(source, target, depth, verb):
+def _paired(source: keras.Model, target: keras.Model, depth: int, verb: str) -> list[tuple[keras.Layer, keras.Layer]]:
     """Pair the first layers of two networks by position: (target's layer, source's layer)."""
     pairs = list(zip(weight_layers(target), weight_layers(source), strict=False))
     if not 0 <= depth <= len(pairs):
@@ -715,89 +397,3 @@ def _paired(source, target, depth, verb):
                 f"Cannot {verb} {from_layer.name!r} and {to_layer.name!r}: shapes {shapes[0]} against {shapes[1]}."
             )
     return pairs[:depth]
-
-
-def weight_arrays(model):
-    """Name every weight of a network.
-
-    Parameters
-    ----------
-    model : keras.Model
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``"conv1/kernel"`` to its value, float32.
-    """
-    return {name: variable.numpy() for name, variable in _named_weights(model).items()}
-
-
-def _named_weights(model):
-    named = {}
-    for name, layer in graph.operations_of(model).items():
-        for variable in layer.weights if isinstance(layer, keras.Layer) else ():
-            named[graph.free(f"{name}/{variable.name}", "", named)] = variable  # a wrapper may hold two kernels
-    return named
-
-
-def save_arrays(path, arrays):
-    """Write named arrays to an ``.npz`` file, atomically: the file is either the old one or the whole new one.
-
-    Parameters
-    ----------
-    path : path-like
-    arrays : mapping of str to ndarray
-
-    Raises
-    ------
-    FileError
-        If something else than a regular file has that name, or the file cannot be written; see `files.replacing`.
-    """
-    with files.replacing(path) as file:
-        np.savez_compressed(file, **arrays)
-
-
-def load_weights(model, path, prefix=""):
-    """Read a checkpoint into a network. Nothing is changed unless every array fits.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Changed in place.
-    path : path-like
-        An ``.npz`` file as `save_arrays` writes it; pickled objects are refused.
-    prefix : str
-        What stands before the weights' names in the file.
-
-    Returns
-    -------
-    keras.Model
-        The same model.
-
-    Raises
-    ------
-    ModelError
-        If the file is damaged, or belongs to another architecture.
-    """
-    expected = _named_weights(model)
-    try:
-        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            found = {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
-            names = sorted({name.split("/")[0] for name in file.files})
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path} cannot be read as a checkpoint ({error}). Write it again, e.g. `make weights`."
-        ) from error
-    if prefix and not found:
-        raise ModelError(f"{path} holds no {prefix.rstrip('/')!r}. It holds: {', '.join(names)}.")
-    wrong = [
-        f"{name}: expected {tuple(w.shape)}, found {found[name].shape if name in found else 'nothing'}"
-        for name, w in expected.items()
-        if name not in found or found[name].shape != tuple(w.shape) or found[name].dtype.kind != "f"
-    ]
-    wrong += [f"{name}: not a weight of this network" for name in sorted(found.keys() - expected.keys())]
-    if wrong:
-        raise ModelError(f"{path} belongs to another network than {model.name!r}. " + "; ".join(wrong[:4]) + ".")
-    for name, weight in expected.items():
-        weight.assign(found[name].astype("float32"))
-    return model

@@ -3,17 +3,29 @@
 Taught in: chapter 4 (Worked example).
 """
 
+import functools
+import itertools
+import math
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict, Unpack, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tl_base import graph
 from tl_base.backend import forget_compiled, keras, tf
-from tl_helpers.models import check_images, compiled, final_activation, tapped
+from tl_base.running import Runner, check_images, compiled, final_activation, tapped
+from tl_base.steps import Groups, Tensor, adams
+from tl_base.steps import compiled as compiled_steps
+
+Taps = dict[str, Tensor]
+Seed = int | Sequence[int]
+Pair = tuple[np.ndarray, np.ndarray]  # inputs and labels
+Progress = bool | str | tuple[str, float] | None
 
 
 class TrainingError(ValueError):
@@ -37,25 +49,90 @@ class History:
         Wall-clock time of the training steps, without validation.
     """
 
-    steps: tuple
-    loss: tuple
-    validation_accuracy: tuple
-    seconds: float
+    steps: tuple[int, ...] = ()
+    loss: tuple[float, ...] = ()
+    validation_accuracy: tuple[float, ...] = ()
+    seconds: float = 0.0
 
-    def then(self, later):
-        """Return one history of two runs that followed each other.
-
-        Parameters
-        ----------
-        later : History
-
-        Returns
-        -------
-        History
-        """
-        steps = self.steps + tuple(self.steps[-1] + step for step in later.steps)
+    def then(self, later: "History") -> "History":
+        """Return one history of two runs that followed each other."""
+        steps = self.steps + tuple(step + max(self.steps, default=0) for step in later.steps)
         scores = self.validation_accuracy + later.validation_accuracy
         return History(steps, self.loss + later.loss, scores, self.seconds + later.seconds)
+
+
+class Budget(TypedDict, total=False):
+    """How fast and how long a network is trained, and who looks on: what `fit` and all methods of transfer take.
+
+    Attributes
+    ----------
+    learning_rate : float
+        At the first step, by default 1e-3. It falls from there to 0 along half a cosine, so that the last state needs
+        no picking.
+    steps : int
+        Number of batches; the last state is kept, none is picked. By default `default_steps`.
+    batch_size : int
+        By default 32.
+    seed : int or sequence of int
+        By default 0. Decides the order of the examples (`batch_rows`); in a method, new weights and random layers too.
+    points : int
+        Number of recorded points, by default 20. Between two of them the steps run compiled, and Ctrl-C waits.
+    progress : bool or str or (str, float)
+        Of a method: its progress bar appears after two seconds, with True at once, with False never. Of `fit`: the
+        label of a bar, which else stays away, or label and seconds after which it appears; with any of these, the
+        environment variable ``TQDM_DISABLE=1`` keeps it away.
+    watch : callable
+        Called with the `History` so far after each recorded point; where it returns True, training ends there.
+
+    References
+    ----------
+    Loshchilov and Hutter (2017), SGDR, equation 5 without restarts (the cosine).
+    """
+
+    learning_rate: float
+    steps: int | None
+    batch_size: int
+    seed: Seed
+    points: int
+    progress: Progress
+    watch: Callable[[History], Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A `Budget` with its defaults."""
+
+    learning_rate: float = 1e-3
+    steps: int | None = None
+    batch_size: int = 32
+    seed: Seed = 0
+    points: int = 20
+    progress: Progress = None
+    watch: Callable[[History], Any] | None = None
+
+    def steps_on(self, count: int) -> int:
+        """Return the training steps on so many examples: those that were asked for, or `default_steps`."""
+        return default_steps(count, self.batch_size) if self.steps is None else self.steps
+
+    def budget(self) -> Budget:
+        """Return what makes a schedule like this one."""
+        return cast(Budget, {field.name: getattr(self, field.name) for field in fields(Schedule)})
+
+
+def default_steps(count: int, batch_size: int) -> int:
+    """Return the training steps of a call that names none: 200, or ten passes over the data where that is more.
+
+    Parameters
+    ----------
+    count : int
+        Training examples.
+    batch_size : int
+
+    Returns
+    -------
+    int
+    """
+    return max(200, math.ceil(10 * count / max(batch_size, 1)))
 
 
 @dataclass(frozen=True)
@@ -82,13 +159,13 @@ class Term:
     """
 
     name: str
-    loss: Callable
+    loss: Callable[[Tensor, Taps, Tensor], Tensor]
     targets: np.ndarray | None = None
-    taps: tuple = ()
+    taps: tuple[str, ...] = ()
     share: float = 0.0
 
 
-def batch_rows(count, batch_size, steps, seed):
+def batch_rows(count: int, batch_size: int, steps: int, seed: Seed) -> NDArray[np.int32]:
     """Draw the rows of every batch beforehand: shuffled passes over the data, each row as often as any other.
 
     Parameters
@@ -113,117 +190,92 @@ def batch_rows(count, batch_size, steps, seed):
 
 
 def fit(
-    model,
-    inputs,
-    labels,
+    model: keras.Model,
+    inputs: np.ndarray,
+    labels: np.ndarray,
     *,
-    steps,
-    learning_rate,
-    batch_size=32,
-    seed=0,
-    validation=None,
-    points=20,
-    optimizer=None,
-    layer_rates=None,
-    terms=(),
-    still=(),
-    progress=None,
-    delay=0.0,
-    watch=None,
-):
+    validation: Pair | None = None,
+    terms: Sequence[Term] = (),
+    optimizer: "keras.optimizers.Optimizer | None" = None,  # quoted: the reference is built without Keras
+    layer_rates: Mapping[str, float] | None = None,
+    still: Collection[str] = (),
+    **budget: Unpack[Budget],
+) -> History:
     """Train the trainable weights of a network with Adam on the mean cross-entropy of its logits, and on given terms.
-
-    What the network itself adds to the loss (regularizers, ``add_loss``) is part of it. The learning rate falls from
-    its start to 0 along half a cosine, so that the last state needs no picking.
 
     Parameters
     ----------
     model : keras.Model
         Inputs to logits; changed in place. Frozen weights (``trainable`` false) stay bit-equal.
-    inputs : ndarray, shape (N, ...)
-        Images or cached features.
-    labels : ndarray, shape (N,), int
-    steps : int
-        Number of batches; the last state is kept, none is picked.
-    learning_rate : float
-        At the first step.
-    batch_size : int
-    seed : int or sequence of int
-        Decides the order of the examples (`batch_rows`), nothing else.
-    validation : tuple of ndarray, optional
+    inputs, labels : ndarray, shapes (N, ...) and (N,)
+        Images or cached features; the labels are int.
+    validation : pair of ndarray, optional
         Inputs and labels that are scored at each recorded point and never trained on.
-    points : int
-        Number of recorded points.
+    terms : sequence of Term
+        Added to the loss, as is what the network itself adds to it (regularizers, ``add_loss``).
     optimizer : keras.optimizers.Optimizer, optional
         Continue with this one (its moments and its own learning rate) instead of a new Adam.
     layer_rates : mapping of str to float, optional
-        Learning rates at the first step of single layers, by name; all others have `learning_rate`.
-    terms : sequence of Term
-        Added to the loss.
+        Learning rates at the first step of single layers, by name.
     still : collection of str
         Layers that run as in inference while they train: BatchNormalization on its stored statistics, Dropout off.
-    progress : str, optional
-        Label of a progress bar.
-    delay : float
-        Seconds after which the bar appears. With any, the environment variable ``TQDM_DISABLE=1`` keeps it away.
-    watch : callable, optional
-        Called with the `History` so far after each recorded point; where it returns True, training ends there.
-
-    Returns
-    -------
-    History
+    **budget : Budget
+        All keyword arguments are the interface, hence the many parameters.
 
     Raises
     ------
     TrainingError, ModelError
-        If the data do not fit together, the network gives no logits or has no graph of one input and one output, or the
-        loss is no longer finite.
-
-    Notes
-    -----
-    Steps run in compiled chunks of ``steps / points``; Ctrl-C stops between two of them.
+        If data, network and budget do not fit together, or the loss is no longer finite.
 
     References
     ----------
-    Kingma and Ba (2015), Adam, algorithm 1; Loshchilov and Hutter (2017), SGDR, equation 5 without restarts.
-    Taught in: chapter 4 (Worked example).
+    Kingma and Ba (2015), Adam, algorithm 1. Taught in: chapter 4 (Worked example).
     """
-    _check(model, inputs, labels, steps, learning_rate)
-    _check_terms(terms, len(labels))
-    groups = (
-        [(optimizer, model.trainable_variables)] if optimizer else _groups(model, learning_rate, layer_rates, steps)
-    )
-    run = _compiled_chunk(model, groups, terms, still, given=optimizer is not None)
-    targets = tuple(tf.constant(term.targets) for term in terms if term.targets is not None)
-    examples = tf.constant(np.ascontiguousarray(inputs)), tf.constant(labels.astype("int32")), targets
-    predict = compiled(model)
-    rows = batch_rows(len(labels), batch_size, steps, seed)
-    done, losses, scores, seconds, reached = 0, [], [], 0.0, []
-    marks = np.unique(np.linspace(0, steps, min(points, steps) + 1).round().astype(int))[1:]
-    shown = {"delay": delay} if progress and delay else {"disable": progress is None}
-    with tqdm(total=steps, desc=progress, file=sys.stdout, ncols=88, **shown) as bar:
-        for mark in marks:
-            begin = time.perf_counter()
-            losses.append(float(run(*examples, tf.constant(rows[done:mark]))))
-            seconds += time.perf_counter() - begin
-            if not np.isfinite(losses[-1]):
+    schedule, rates = Schedule(**budget), layer_rates or {}
+    steps, rate = schedule.steps_on(len(labels)), schedule.learning_rate
+    _check(model, inputs, labels, steps, rate)
+    _check_parts(model, terms, len(labels), rates)
+    groups = [(optimizer, model.trainable_variables)] if optimizer else adams(model, rates, rate, steps)
+    chunk = _chunk(model, (inputs, labels), terms, still, groups, plain=optimizer is None)
+    rows = batch_rows(len(labels), schedule.batch_size, steps, schedule.seed)
+    return _loop(chunk, rows, model, validation, schedule)
+
+
+def _loop(
+    chunk: Callable[[Tensor], Tensor], rows: np.ndarray, model: keras.Model, validation: Pair | None, schedule: Schedule
+) -> History:
+    """Train on the batches, chunk by chunk; after each, score, record and show."""
+    marks = np.linspace(0, len(rows), min(schedule.points, len(rows)) + 1).round().astype(int)
+    history, predict = History(), compiled(model)
+    with _bar(schedule.progress, len(rows)) as bar:
+        for begin, end in itertools.pairwise(np.unique(marks).tolist()):
+            start = time.perf_counter()
+            loss = float(chunk(tf.constant(rows[begin:end])))
+            seconds = time.perf_counter() - start
+            if not np.isfinite(loss):
                 raise TrainingError(
-                    f"The loss is {losses[-1]} after step {mark}. Lower the learning rate (it is {learning_rate:g}) "
+                    f"The loss is {loss} after step {end}. Lower the learning rate (it is {schedule.learning_rate:g}) "
                     "and check that the inputs are finite."
                 )
+            scores: tuple[float, ...] = ()
             if validation is not None:
-                scores.append(float(np.mean(predict(validation[0]).argmax(1) == validation[1])))
-                bar.set_postfix_str(f"validation {scores[-1]:.3f}", refresh=False)
-            bar.update(int(mark) - done)
-            done = int(mark)
-            reached.append(done)
-            if watch and watch(History(tuple(reached), tuple(losses), tuple(scores), seconds)):
+                scores = (float(np.mean(predict(validation[0]).argmax(1) == validation[1])),)
+                bar.set_postfix_str(f"validation {scores[0]:.3f}", refresh=False)
+            bar.update(end - begin)
+            history = history.then(History((end - begin,), (loss,), scores, seconds))
+            if schedule.watch and schedule.watch(history):
                 break
     forget_compiled()
-    return History(tuple(reached), tuple(losses), tuple(scores), seconds)
+    return history
 
 
-def _check(model, inputs, labels, steps, learning_rate):
+def _bar(progress: Progress, steps: int) -> tqdm:
+    label, delay = progress if isinstance(progress, tuple) else (progress, 0.0)
+    shown = {"delay": delay} if delay else {"disable": not label}
+    return tqdm(total=steps, desc=label, file=sys.stdout, ncols=88, **shown)
+
+
+def _check(model: keras.Model, inputs: np.ndarray, labels: np.ndarray, steps: int, learning_rate: float) -> None:
     graph.check_precision(model)
     classes, ending = graph.graph_of(model).outputs[0].shape[-1], final_activation(model)
     if ending:
@@ -245,7 +297,7 @@ def _check(model, inputs, labels, steps, learning_rate):
         raise TrainingError("Every layer is frozen: there is nothing to train. Freeze fewer layers.")
 
 
-def _check_terms(terms, count):
+def _check_parts(model: keras.Model, terms: Sequence[Term], count: int, layer_rates: Mapping[str, float]) -> None:
     share = sum(term.share for term in terms)
     if share > 1 + 1e-9:
         named = ", ".join(f"{term.name} {term.share:g}" for term in terms)
@@ -258,69 +310,31 @@ def _check_terms(terms, count):
             raise TrainingError(
                 f"{term.name} has {len(term.targets)} rows of targets for {count} training examples; give one a row."
             )
-
-
-def _groups(model, learning_rate, layer_rates, steps):
-    """Give each learning rate an Adam of its own; return (optimizer, variables) pairs."""
-    own = dict(layer_rates or {})
     names = [layer.name for layer in model.layers]
-    for name, rate in own.items():
+    for name, rate in layer_rates.items():
         if name not in names or not rate > 0:
             raise TrainingError(
                 f"layer_rates[{name!r}] = {rate}: expected a rate > 0 for one of the layers {', '.join(names)}."
             )
-    groups = {}
-    seen = set()
-    for layer in model.layers:
-        fresh = [variable for variable in layer.trainable_variables if id(variable) not in seen]  # some are shared
-        seen |= {id(variable) for variable in fresh}
-        groups.setdefault(own.get(layer.name, learning_rate), []).extend(fresh)
-    decay = keras.optimizers.schedules.CosineDecay
-    return [(keras.optimizers.Adam(decay(rate, steps)), variables) for rate, variables in groups.items() if variables]
 
 
-def _step(optimizer, gradients, variables):
-    """Do a step of a plain Adam. `Optimizer.apply` does the same, and keeps the compiled loop in memory for good."""
-    rate = optimizer.learning_rate
-    for gradient, variable in zip(gradients, variables, strict=True):
-        if gradient is not None:  # nothing depends on the variable
-            optimizer.update_step(gradient, variable, rate)
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable))
-    optimizer.iterations.assign_add(1)
-
-
-def _compiled_chunk(model, groups, terms, still, given):
-    """Return a compiled function: inputs, labels, targets, batch rows (steps, batch) to the mean loss of the steps."""
-    network = graph.Runner(tapped(model, {name for term in terms for name in term.taps}), still)
+def _chunk(
+    model: keras.Model, examples: Pair, terms: Sequence[Term], still: Collection[str], groups: Groups, plain: bool
+) -> Callable[[Tensor], Tensor]:
+    """Return a compiled function: batches of rows, shape (steps, batch), to the mean loss of the steps."""
+    network = Runner(tapped(model, {name for term in terms for name in term.taps}), still)
     dtype = model.inputs[0].dtype
     weight = 1.0 - sum(term.share for term in terms)
-    variables = [variable for _, group in groups for variable in group]
-    for optimizer, group in groups:
-        optimizer.build(group)
-    step = keras.optimizers.Optimizer.apply if given else _step
 
-    def loss_of(inputs, labels, targets):
+    def loss_of(inputs: Tensor, labels: Tensor, *targets: Tensor) -> Tensor:
         logits, taps = network(tf.cast(inputs, dtype))
         loss = weight * tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         for own in network.losses:
             loss += own
-        rows = iter(targets)
-        for term in terms:
-            loss += term.loss(logits, taps, None if term.targets is None else next(rows))
+        for term, rows in zip(terms, targets, strict=True):
+            loss += term.loss(logits, taps, rows)
         return loss
 
-    @tf.function(reduce_retracing=True)
-    def run(inputs, labels, targets, rows):  # arguments, not captured: a compiled function would keep captured data
-        total = 0.0
-        for batch in rows:
-            chosen = [tf.gather(rows_of, batch) for rows_of in targets]
-            with tf.GradientTape() as tape:
-                loss = loss_of(tf.gather(inputs, batch), tf.gather(labels, batch), chosen)
-            gradients = iter(tape.gradient(loss, variables))
-            for optimizer, group in groups:
-                step(optimizer, [next(gradients) for _ in group], group)
-            total += loss
-        return total / tf.cast(tf.shape(rows)[0], "float32")
-
-    return run
+    arrays = [np.ascontiguousarray(examples[0]), examples[1].astype("int32"), *(term.targets for term in terms)]
+    tensors = [None if array is None else tf.constant(array) for array in arrays]
+    return functools.partial(compiled_steps(loss_of, groups, plain), tensors)

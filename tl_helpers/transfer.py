@@ -4,18 +4,24 @@ Taught in: chapter 3 (The three methods) and its sections; chapter 4 (Worked exa
 """
 
 import functools
-import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 
-from tl_base import graph
+from tl_base import graph, prefixes, running
 from tl_base.backend import keras
-from tl_helpers import knowledge as knowledges
 from tl_helpers import models, training
+from tl_helpers.data import Dataset, Split
+from tl_helpers.knowledge import Adaptation, Knowledge
+from tl_helpers.training import Budget, History
+
+PATIENCE = 2.0  # seconds without a progress bar
+Initialisation = Literal["source", "random"]
+Widths = tuple[int, ...]
 
 
 class TransferError(ValueError):
@@ -68,28 +74,26 @@ class Result:
 
     method: str
     model: keras.Model
-    history: training.History
+    history: History
     validation_accuracy: float
     trainable_parameters: int
     seconds: float
-    settings: Mapping
-    class_names: tuple
+    settings: Mapping[str, Any]
+    class_names: tuple[str, ...]
 
-    def evaluate(self, dataset):
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        """Let a result be pickled and copied, which a read-only mapping does not allow."""
+        return Result, tuple((vars(self) | {"settings": dict(self.settings)}).values())
+
+    def evaluate(self, dataset: Dataset) -> Score:
         """Score the network on a data set whose classes are those that it learned: `evaluate`."""
         return evaluate(self.model, dataset, self.class_names)
 
-    def __reduce__(self):
-        """Let a result be pickled and copied, which a read-only mapping does not allow."""
-        values = [getattr(self, field.name) for field in fields(self)]
-        return _restored, tuple(dict(value) if isinstance(value, Mapping) else value for value in values)
 
-
-def _restored(*values):
-    return Result(*(MappingProxyType(value) if isinstance(value, dict) else value for value in values))
-
-
-def evaluate(model, dataset, class_names=None):
+def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | None = None) -> Score:
     """Score a network on a data set.
 
     Parameters
@@ -100,10 +104,6 @@ def evaluate(model, dataset, class_names=None):
         For a final number: the test part of a split, once.
     class_names : sequence of str, optional
         What the network's outputs mean. Without it, only their number is compared: a bare network has no names.
-
-    Returns
-    -------
-    Score
 
     Raises
     ------
@@ -120,15 +120,14 @@ def evaluate(model, dataset, class_names=None):
         raise TransferError(f"The network has {count} outputs, but {dataset.name!r} has {classes} classes.")
     if class_names is not None:
         _check_names(class_names, dataset, "the network learned")
-    predictions = models.outputs(model, dataset.images).argmax(1)
+    predictions = running.outputs(model, dataset.images).argmax(1)
     confusion = np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
-    counts = confusion.sum(1)
-    per_class = np.full(classes, np.nan)
-    np.divide(np.diag(confusion), counts, out=per_class, where=counts > 0)
+    with np.errstate(invalid="ignore"):  # 0/0 is NaN
+        per_class = np.diag(confusion) / confusion.sum(1)
     return Score(float(np.mean(predictions == dataset.labels)), per_class, confusion, predictions)
 
 
-def _check_names(class_names, dataset, whose):
+def _check_names(class_names: Sequence[str], dataset: Dataset, whose: str) -> None:
     """Refuse a data set whose labels mean something else."""
     ours, theirs = tuple(map(str, class_names)), tuple(map(str, dataset.class_names))
     if ours == theirs:
@@ -142,7 +141,32 @@ def _check_names(class_names, dataset, whose):
     )
 
 
-def feature_extraction(source, split, *, layer=None, head=(), initialisation="source", standardise=True, **budget):
+@dataclass(frozen=True, kw_only=True)
+class Settings(training.Schedule):
+    """The arguments of a transfer but its source and its data; the defaults are those of `parameter_transfer`."""
+
+    layer: str | None = None
+    head: Widths = ()
+    copy: int | str | None = None
+    freeze: int | str | None = 0  # None: all
+    initialisation: Initialisation = "source"
+    standardise: bool = False
+    knowledge: tuple[Knowledge, ...] = ()
+    head_rate: float | None = None
+    probe_steps: int = 0
+    batch_statistics: bool = False
+
+
+def feature_extraction(
+    source: keras.Model,
+    split: Split,
+    *,
+    layer: str | None = None,
+    head: Widths = (),
+    initialisation: Initialisation = "source",
+    standardise: bool = True,
+    **budget: Unpack[Budget],
+) -> Result:
     """Train a new head on the frozen features of a source network.
 
     Parameters
@@ -164,15 +188,7 @@ def feature_extraction(source, split, *, layer=None, head=(), initialisation="so
     standardise : bool
         Shift and scale the features by their mean and variance over the training images, and only those: (f − μ) /
         √(σ² + ε), where ε is the mean of all features' variances.
-    **budget
-        ``learning_rate=1e-3``, ``steps=None``, ``batch_size=32``, ``seed=0``, ``points=20``, ``progress=None``,
-        ``watch=None``; see `training.fit`. Steps are by default 200, or ten passes over the training images where that
-        is more; ``settings`` of the result says how many. A progress bar appears after two seconds, with True at once,
-        with False never. The seed decides new weights, random layers and the order of the images.
-
-    Returns
-    -------
-    Result
+    **budget : training.Budget
 
     Raises
     ------
@@ -183,51 +199,45 @@ def feature_extraction(source, split, *, layer=None, head=(), initialisation="so
     ----------
     Donahue et al. (2014), DeCAF; Sharif Razavian et al. (2014). Taught in: chapter 4 (Worked example).
     """
-    shape = {"layer": layer, "head": head, "copy": None, "freeze": None, "standardise": standardise}
-    return _adapt("feature extraction", source, split, initialisation=initialisation, **shape, **budget)
+    settings = Settings(layer=layer, head=head, initialisation=initialisation, freeze=None, **budget)
+    return _adapt("feature extraction", source, split, replace(settings, standardise=standardise))
 
 
 def parameter_transfer(
-    source,
-    split,
+    source: keras.Model,
+    split: Split,
     *,
-    copy=None,
-    freeze=0,
-    layer=None,
-    head=(),
-    initialisation="source",
-    head_rate=None,
-    probe_steps=0,
-    batch_statistics=False,
-    **budget,
-):
+    copy: int | str | None = None,
+    freeze: int | str = 0,
+    layer: str | None = None,
+    head: Widths = (),
+    initialisation: Initialisation = "source",
+    head_rate: float | None = None,
+    probe_steps: int = 0,
+    batch_statistics: bool = False,
+    **budget: Unpack[Budget],
+) -> Result:
     """Start the first layers from the source weights, freeze some of them, train the rest.
 
     Parameters
     ----------
     source, split, layer, head, budget
-        As for `feature_extraction`.
+        As for `feature_extraction`. All keyword arguments are the interface, hence the many parameters.
     copy : int or str, optional
         How many layers start from the source's weights, θ⁰_target = θ_source, or the name of the last one; the rest
         starts random. By default all up to `layer`.
     freeze : int or str
-        How many of the copied layers never change, or the name of the last one. They run as in inference:
-        BatchNormalization on its stored statistics, Dropout off.
+        How many of the copied layers never change, or the name of the last one. They run as in inference.
     initialisation : {"source", "random"}
         ``"random"`` puts random weights where the source's would be copied: what freezing alone does.
     head_rate : float, optional
-        A learning rate of its own for the layers that are not copied; ``learning_rate`` is then the copied layers'.
+        Learning rate of the layers that are not copied; ``learning_rate`` is then the copied layers'.
     probe_steps : int
-        So many of the ``steps`` train only the layers that are not copied, before the others join: LP-FT, linear
-        probing and then fine-tuning. Each of the two phases has its own decay of the learning rate.
+        So many of the ``steps`` train only the layers that are not copied, before the others join: linear probing,
+        then fine-tuning (LP-FT). The learning rate falls in each phase anew.
     batch_statistics : bool
-        Whether the BatchNormalization of copied layers that train uses the statistics of each batch and moves its
-        stored ones. By default it keeps the source's, as Keras's guide to transfer learning does: those of a few images
-        are noise. Layers that start random always use each batch's.
-
-    Returns
-    -------
-    Result
+        Whether the BatchNormalization of copied layers that train uses each batch's statistics, and moves its stored
+        ones, or keeps the source's: those of a few images are noise. Layers that start random always do the former.
 
     Raises
     ------
@@ -239,12 +249,14 @@ def parameter_transfer(
     Yosinski et al. (2014), section 2; Howard and Ruder (2018), section 3.2 (a rate a layer); Kumar et al. (2022)
     (LP-FT). Taught in: chapter 3.2 (Parameter transfer).
     """
-    shape = {"layer": layer, "head": head, "copy": copy, "freeze": freeze, "standardise": False}
-    phases = {"head_rate": head_rate, "probe_steps": probe_steps, "batch_statistics": batch_statistics}
-    return _adapt("parameter transfer", source, split, initialisation=initialisation, **shape, **phases, **budget)
+    settings = Settings(copy=copy, freeze=freeze, layer=layer, head=head, initialisation=initialisation, **budget)
+    phases = replace(settings, head_rate=head_rate, probe_steps=probe_steps, batch_statistics=batch_statistics)
+    return _adapt("parameter transfer", source, split, phases)
 
 
-def knowledge_transfer(source, split, *, knowledge=(), **settings):
+def knowledge_transfer(
+    source: keras.Model, split: Split, *, knowledge: Sequence[Knowledge] = (), **settings: Any
+) -> Result:
     """Train the target under rules or constraints: `parameter_transfer` with more in the loss than the labels.
 
     Parameters
@@ -258,10 +270,6 @@ def knowledge_transfer(source, split, *, knowledge=(), **settings):
         As for `parameter_transfer`; ``copy=0`` trains a fresh network, so that the knowledge alone is transferred. With
         ``probe_steps``, a term that needs the activations of a copied layer waits for the second phase.
 
-    Returns
-    -------
-    Result
-
     Raises
     ------
     TransferError, ModelError, TrainingError, KnowledgeError
@@ -271,13 +279,21 @@ def knowledge_transfer(source, split, *, knowledge=(), **settings):
     ----------
     Those of each class. Taught in: chapter 3.3 (Knowledge transfer).
     """
-    shape = {"layer": None, "head": (), "copy": None, "freeze": 0, "initialisation": "source"}
-    settings = shape | settings | {"standardise": False, "knowledge": tuple(knowledge)}
-    return _adapt("knowledge transfer", source, split, **settings)
+    complete = Settings(knowledge=tuple(knowledge), standardise=False, **settings)
+    return _adapt("knowledge transfer", source, split, complete)
 
 
-def from_scratch(split, *, architecture=None, layer=None, head=(), **budget):
+def from_scratch(
+    split: Split,
+    *,
+    architecture: "keras.Model | None" = None,
+    layer: str | None = None,
+    head: Widths = (),
+    **budget: Unpack[Budget],
+) -> Result:
     """Train the same network without any source: the baseline that every transfer has to beat.
+
+    Taught in: chapter 4 (Worked example).
 
     Parameters
     ----------
@@ -286,37 +302,28 @@ def from_scratch(split, *, architecture=None, layer=None, head=(), **budget):
     architecture : keras.Model, optional
         Network whose layers, not weights, are used; by default `models.source_cnn()`.
 
-    Returns
-    -------
-    Result
-
     Raises
     ------
     TransferError, ModelError, TrainingError
         If a setting makes no sense.
-
-    Notes
-    -----
-    Taught in: chapter 4 (Worked example).
     """
-    network = architecture or models.source_cnn()
-    shape = {"layer": layer, "head": head, "copy": 0, "freeze": 0, "standardise": False}
-    return _adapt("from scratch", network, split, initialisation="random", **shape, **budget)
+    settings = Settings(layer=layer, head=head, copy=0, initialisation="random", **budget)
+    return _adapt("from scratch", architecture or models.source_cnn(), split, settings)
 
 
 def target_network(
-    source,
+    source: keras.Model,
     *,
-    classes,
-    layer=None,
-    head=(),
-    copy=0,
-    initialisation="source",
-    standardise=False,
-    seed=0,
-    image_shape=None,
-):
-    """Build a target network: the source's layers up to a cut, and a new head.
+    classes: int,
+    layer: str | None = None,
+    head: Widths = (),
+    copy: int | str = 0,
+    initialisation: Initialisation = "source",
+    standardise: bool = False,
+    seed: int = 0,
+    image_shape: tuple[int, ...] | None = None,
+) -> keras.Model:
+    """Build a target network, which has many parameters of its own: the source's layers up to a cut, and a new head.
 
     Parameters
     ----------
@@ -341,255 +348,147 @@ def target_network(
     TransferError, ModelError
         If a setting makes no sense.
     """
-    trunk = _trunk(source, layer, seed, image_shape)
-    if initialisation == "source":
-        _copy(source, trunk, models.depth_of(trunk, copy))
-    elif initialisation != "random":
-        raise TransferError(f"initialisation is 'source' or 'random', found {initialisation!r}.")
+    trunk = prefixes.trunk(source, layer, seed, image_shape)
+    copied = _copied(initialisation, models.depth_of(trunk, copy))
+    _check_depths(trunk, copied, 0)
+    prefixes.copy_layers(source, models.weight_layers(trunk)[:copied])
     return _with_head(trunk, classes, head, standardise, seed)[0]
 
 
-def _trunk(source, layer, seed, image_shape):
-    """Build the source up to the cut, with fresh weights."""
-    graph.check_precision(source)
-    trunk = graph.clone(source, seed, layer, image_shape)
-    if len(trunk.output.shape) < 2 or None in trunk.output.shape[1:]:
-        raise models.ModelError(
-            f"After {_last(trunk)!r} the network {source.name!r} gives features of shape {tuple(trunk.output.shape)}; "
-            "expected a fixed number for each image. Give image_shape, or cut after a layer that pools them."
-        )
-    return trunk
+def _copied(initialisation: str, copy: int) -> int:
+    """Return how many layers start from the source's weights."""
+    if initialisation not in ("source", "random"):
+        raise TransferError(f"initialisation is 'source' or 'random', found {initialisation!r}.")
+    return copy if initialisation == "source" else 0
 
 
-def _last(trunk):
-    return graph.nodes_of(trunk)[-1].operation.name
-
-
-def _copy(source, trunk, depth):
-    """Copy the state of the first `depth` layers with weights."""
-    layers, origins = models.weight_layers(trunk), graph.operations_of(source)
-    _check_depths(len(layers), _last(trunk), depth, 0)
-    for layer in layers[:depth]:
-        graph.copy_state(origins[layer.name], layer)
-
-
-def _with_head(trunk, classes, head, standardise, seed):
+def _with_head(
+    trunk: keras.Model, classes: int, head: Widths, standardise: bool, seed: int
+) -> "tuple[keras.Model, keras.layers.Normalization | None]":
     """Put a new head on a trunk; return the network and the layer that standardises, if any."""
     layers = [] if len(trunk.output.shape) == 2 else [keras.layers.Flatten(name="features")]
-    scaling = keras.layers.Normalization(name="standardise") if standardise else None
-    layers += [scaling] if standardise else []
+    layers += [keras.layers.Normalization(name="standardise")] if standardise else []
     layers += [keras.layers.Dense(width, "relu", name=f"hidden{i}") for i, width in enumerate(head, 1)]
     layers += [keras.layers.Dense(classes, kernel_initializer="zeros", name="head")]
-    taken, x = {operation.name for operation in trunk.operations}, trunk.output
-    for layer in layers:
-        layer.name = graph.free(layer.name, "new_", taken)
-        made = layer if layer is scaling else graph.fresh_layer(layer, layer.name, seed)
-        x = made(x)
-    return keras.Model(trunk.input, x, name="target"), scaling
+    model = prefixes.extended(trunk, layers, seed, "target")
+    return model, model.layers[-2 - len(head)] if standardise else None
 
 
-def _adapt(
-    method,
-    source,
-    split,
-    *,
-    layer,
-    head,
-    copy,
-    freeze,
-    initialisation,
-    standardise,
-    knowledge=(),
-    head_rate=None,
-    probe_steps=0,
-    batch_statistics=False,
-    learning_rate=1e-3,
-    steps=None,
-    batch_size=32,
-    seed=0,
-    points=20,
-    progress=None,
-    watch=None,
-):
+@dataclass(frozen=True)
+class _Target:
+    """A target network before its first step. Depths count layers with weights, those before the head: `depth`."""
+
+    model: keras.Model
+    scaling: "keras.layers.Normalization | None"
+    depth: int
+    copy: int
+    copied: int
+    freeze: int
+
+
+def _target(source: keras.Model, train: Dataset, settings: Settings) -> tuple[_Target, Settings]:
+    """Build the target network; return it and the settings with all that depends on source and data."""
+    seed, shape = cast(int, settings.seed), train.images.shape[1:]  # only `training.fit` takes several numbers
+    running.check_images(source, shape)
+    trunk = prefixes.trunk(source, settings.layer, seed, shape)
+    layers, steps = models.weight_layers(trunk), settings.steps_on(len(train))
+    named = settings.copy, settings.freeze
+    copy, freeze = (len(layers) if last is None else models.depth_of(trunk, last) for last in named)
+    _check_depths(trunk, copy, freeze)
+    _check_phases(steps, settings.probe_steps, settings.head_rate)
+    copied = _copied(settings.initialisation, copy)
+    prefixes.copy_layers(source, layers[:copied])
+    prefixes.check_copy(source, trunk, [layer.name for layer in layers[copied:]], train.images[:4], TransferError)
+    model, scaling = _with_head(trunk, len(train.class_names), settings.head, settings.standardise, seed)
+    target = _Target(model, scaling, len(layers), copy, copied, freeze)
+    return target, replace(settings, layer=prefixes.last(trunk), copy=copy, freeze=freeze, steps=steps)
+
+
+def _adapt(method: str, source: keras.Model, split: Split, settings: Settings) -> Result:
     """Build the target network and train it: all that is not frozen, or first the new layers and then all."""
     for part in (split.validation, split.test):
         _check_names(split.train.class_names, part, f"{split.train.name!r} trains on")
-    models.check_images(source, split.train.images.shape[1:])
-    trunk = _trunk(source, layer, seed, split.train.images.shape[1:])
-    layer, depth = _last(trunk), len(models.weight_layers(trunk))
-    copy = depth if copy is None else models.depth_of(trunk, copy)
-    freeze = depth if freeze is None else models.depth_of(trunk, freeze)
-    steps = default_steps(len(split.train), batch_size) if steps is None else steps
-    settings = {k: v for k, v in locals().items() if k not in NOT_SETTINGS}
-    _check_depths(depth, layer, copy, freeze)
-    _check_phases(steps, probe_steps, head_rate)
-    if initialisation not in ("source", "random"):
-        raise TransferError(f"initialisation is 'source' or 'random', found {initialisation!r}.")
-    copied = copy if initialisation == "source" else 0
-    _copy(source, trunk, copied)
-    _check_copy(source, trunk, copied, split.train.images[:4])
-    model, scaling = _with_head(trunk, len(split.train.class_names), head, standardise, seed)
-    setting = knowledges.Adaptation(source, model, split.train, copied, freeze)
-    new = {layer.name: head_rate for layer in models.weight_layers(model)[copy:] if head_rate is not None}
-    shared = {"learning_rate": learning_rate, "batch_size": batch_size, "layer_rates": new}
-    terms = [item.term(setting) for item in knowledge]
-    history, seconds = None, 0.0
-    for frozen, share, order in _phases(freeze, copy, steps, probe_steps, seed):
-        look = watch and functools.partial(_watch_on, watch, history)
-        budget = {"steps": share, "seed": order, "points": points, "watch": look}
-        budget |= {"progress": None if progress is False else method, "delay": PATIENCE if progress is None else 0}
-        models.freeze(model, frozen)
-        still = _still(model, copied, batch_statistics)
-        part, cost = _train_rest(model, split, frozen == depth, scaling, terms, still=still, **budget, **shared)
-        history = part if history is None else history.then(part)
-        seconds += cost
-        if part.steps[-1] < share:
+    target, settings = _target(source, split.train, settings)
+    adaptation = Adaptation(source, target.model, split.train, target.copied, target.freeze)
+    terms = [item.term(adaptation) for item in settings.knowledge]
+    label = None if settings.progress is False else method if settings.progress else (method, PATIENCE)
+    history, seconds = History(), 0.0
+    for frozen, steps, seed in _phases(target, settings):
+        watch = functools.partial(_watch_on, settings.watch, history) if settings.watch else None
+        phase = replace(settings, steps=steps, seed=seed, progress=label, watch=watch)
+        done, cost = _train_rest(target, split, frozen, terms, phase)
+        history, seconds = history.then(done), seconds + cost
+        if done.steps[-1] < steps:
             break
-    return Result(
-        method,
-        model,
-        history,
-        history.validation_accuracy[-1],
-        sum(int(np.prod(weight.shape)) for weight in model.trainable_variables),
-        seconds,
-        MappingProxyType(settings),
-        tuple(split.train.class_names),
-    )
+    kept = {name: value for name, value in vars(settings).items() if name not in ("progress", "watch")}
+    trained = sum(int(np.prod(weight.shape)) for weight in target.model.trainable_variables)
+    score, names = history.validation_accuracy[-1], tuple(split.train.class_names)
+    return Result(method, target.model, history, score, trained, seconds + history.seconds, kept, names)
 
 
-NOT_SETTINGS = ("method", "source", "split", "progress", "watch", "part", "trunk", "depth")
-PATIENCE = 2.0  # seconds without a progress bar
-
-
-def default_steps(count, batch_size):
-    """Return the training steps of a call that names none: 200, or ten passes over the data where that is more.
-
-    Parameters
-    ----------
-    count : int
-        Training images.
-    batch_size : int
-
-    Returns
-    -------
-    int
-    """
-    return max(200, math.ceil(10 * count / max(batch_size, 1)))
-
-
-def _phases(freeze, copy, steps, probe_steps, seed):
+def _phases(target: _Target, settings: Settings) -> list[tuple[int, int, training.Seed]]:
     """List what to train in which order: (layers frozen, steps, seed of the batches)."""
-    if not probe_steps:
-        return [(freeze, steps, seed)]
-    return [(copy, probe_steps, seed), (freeze, steps - probe_steps, [seed, 1])]
+    seed, probe, steps = settings.seed, settings.probe_steps, cast(int, settings.steps)
+    if not probe:
+        return [(target.freeze, steps, seed)]
+    return [(target.copy, probe, seed), (target.freeze, steps - probe, [cast(int, seed), 1])]
 
 
-def _watch_on(watch, earlier, part):
+def _watch_on(watch: Callable[[History], Any], earlier: History, part: History) -> Any:
     """Show a phase together with the one before it."""
-    return watch(part if earlier is None else earlier.then(part))
+    return watch(earlier.then(part))
 
 
-def _train_rest(model, split, frozen, scaling, terms, *, still, **settings):
-    """Run what is the same in every step once, train the rest; return the history and the seconds of both."""
-    begin = time.perf_counter()
-    prefix, trained = _cut_at_first_change(model, frozen, scaling, still)
-    run = models.compiled(prefix) if prefix else np.asarray
+def _train_rest(
+    target: _Target, split: Split, frozen: int, terms: list[training.Term], settings: Settings
+) -> tuple[History, float]:
+    """Run what is the same in every step once, train the rest; return the history and the seconds of the former."""
+    model, scaling = models.freeze(target.model, frozen), target.scaling
+    layers = models.weight_layers(model)
+    still = prefixes.still(model, layers, 0 if settings.batch_statistics else target.copied)
+    begin, prefix, rest = time.perf_counter(), None, model
+    if frozen or not target.depth:  # else nothing is run beforehand: activations take more memory than images
+        prefix, rest = prefixes.split(model, layers, still, {scaling.name} if scaling else ())
+    run = running.compiled(prefix) if prefix else np.asarray
     inputs, validation = run(split.train.images), run(split.validation.images)
     seconds = time.perf_counter() - begin if prefix else 0.0
-    if scaling is not None:
-        ready = prefix is not None and prefix.outputs[0] is scaling.input  # nothing that varies lies between
-        _set_statistics(scaling, inputs if ready else models.outputs(_before(model, scaling), split.train.images))
-    here = {layer.name for layer in trained.layers}
-    rates = {name: rate for name, rate in settings.pop("layer_rates").items() if name in here}
+    if scaling:
+        ready = prefix and prefix.outputs[0] is scaling.input  # nothing that varies lies between
+        features = inputs if ready else running.outputs(keras.Model(model.inputs, scaling.input), split.train.images)
+        _set_statistics(scaling, features)
+    here = {layer.name for layer in rest.layers}
+    new = [] if settings.head_rate is None else [layer.name for layer in layers[target.copy :]]
     history = training.fit(
-        trained,
+        rest,
         inputs,
         split.train.labels,
         validation=(validation, split.validation.labels),
-        layer_rates=rates,
         terms=[term for term in terms if here.issuperset(term.taps)],
+        layer_rates=dict.fromkeys(here.intersection(new), cast(float, settings.head_rate)),
         still=still,
-        **settings,
+        **settings.budget(),
     )
-    return history, seconds + history.seconds
+    return history, seconds
 
 
-def _before(model, scaling):
-    """Return the part of a network whose outputs a layer standardises."""
-    return keras.Model(model.inputs, scaling.input)
-
-
-def _cut_at_first_change(model, frozen, scaling, still):
-    """Split a network before the first layer that changes, or puts out something else, in a step of training.
-
-    Nothing is run beforehand where no layer is frozen: activations take more memory than images.
-    """
-    trained = {layer.name for layer in models.weight_layers(model) if layer.trainable}
-    varying = {op.name for op in model.operations if graph.varies(op) and op.name not in still}
-    changing = trained | varying | ({scaling.name} if scaling is not None else set())
-    if not frozen and not any(not layer.trainable for layer in models.weight_layers(model)):
-        return None, model
-    return graph.split_before(model, changing)
-
-
-def _still(model, copied, batch_statistics):
-    """Name the layers that run as in inference: all frozen ones, noise before them, and kept statistics."""
-    layers = models.weight_layers(model)
-    frozen = {layer.name for layer in layers if not layer.trainable}
-    kept = set() if batch_statistics else {layer.name for layer in layers[:copied] if _has_statistics(layer)}
-    return frozen | graph.silent_noise(model, frozen) | kept
-
-
-def _has_statistics(layer):
-    return any(isinstance(part, keras.layers.BatchNormalization) for part in layer._flatten_layers())
-
-
-def _check_copy(source, trunk, copied, images):
-    """Compare, layer by layer, what source and copy make of a few images, as far as all weights are copied."""
-    names = [layer.name for layer in models.weight_layers(trunk)[copied:]]
-    other = graph.following(trunk, names)
-    expected, found = graph.values(source, images), graph.values(trunk, images)
-    for name, calls in found.items():
-        if name in other:
-            continue
-        for theirs, ours in zip(expected[name], calls, strict=False):
-            size = float(np.abs(theirs).max(initial=0))
-            if not np.isfinite(size):
-                raise TransferError(
-                    f"After {name!r} the source gives values that are not finite for these images. Look at its weights "
-                    "and at the range of values that it expects."
-                )
-            apart = float(np.abs(ours - theirs).max(initial=0))
-            if not apart <= 1e-4 * size + 1e-6:
-                raise TransferError(
-                    f"The copy of {source.name!r} gives other features than the source: after {name!r} they differ by "
-                    f"{apart:.3g}, where the largest is {size:.3g}. That layer draws random numbers outside training, "
-                    "or holds a state that is neither a weight nor in its get_config(). Replace it by a layer of "
-                    "Keras, or put its state into weights."
-                )
-
-
-def _check_depths(depth, layer, copy, freeze):
+def _check_depths(trunk: keras.Model, copy: int, freeze: int) -> None:
+    depth, end = len(models.weight_layers(trunk)), prefixes.last(trunk)
     if not 0 <= copy <= depth:
-        raise TransferError(
-            f"copy={copy}: up to {layer!r} the source has {depth} layers with weights; give 0 to {depth}."
-        )
+        raise TransferError(f"copy={copy}: up to {end!r} there are {depth} layers with weights; give 0 to {depth}.")
     if not 0 <= freeze <= copy:
         raise TransferError(
             f"freeze={freeze} with copy={copy}: only copied layers can be frozen. Lower freeze, or copy more layers."
         )
 
 
-def _check_phases(steps, probe_steps, head_rate):
+def _check_phases(steps: int, probe_steps: int, head_rate: float | None) -> None:
     if not 0 <= probe_steps < max(steps, 1):
-        raise TransferError(
-            f"probe_steps={probe_steps} of steps={steps}: give 0 to {steps - 1}, so that some are left."
-        )
+        raise TransferError(f"probe_steps={probe_steps} of steps={steps}: give 0 to {steps - 1}; some are to be left.")
     if head_rate is not None and not head_rate > 0:
         raise TransferError(f"Expected head_rate > 0, found {head_rate}.")
 
 
-def _set_statistics(layer, features):
+def _set_statistics(layer: keras.layers.Normalization, features: np.ndarray) -> None:
     """Set mean and variance from the training features; every variance is raised by the mean variance.
 
     With a few images some features hardly vary, or not at all. Dividing by their tiny standard deviation would let

@@ -4,111 +4,42 @@ Taught in: chapter 3.1 (Feature extraction).
 """
 
 import itertools
-import json
-import math
-import numbers
 import tomllib
-from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
 
-import anywidget
 import numpy as np
 import traitlets
 
+from tl_base.pages import Page, WidgetError, plain
+from tl_helpers.looks import as_json
+
+__all__ = ["Movable", "Page", "Quiz", "WidgetError", "page_looks", "quizzes"]
 MOST_SERIES = 4
+FRONT = Path(__file__).parent / "front"  # the programs of all widgets
+Values = Iterable[Any]
+# What the explorer compares is no arm of its own: any may be chosen, pinned or trained live.
+ROLES = {
+    "this": {"colour": "#0072B2", "marker": "o", "dash": ""},
+    "A": {"colour": "#A3478C", "marker": "s", "dash": "7 3"},
+    "live": {"colour": "#C85200", "marker": "X", "dash": ""},
+}
 
 
-# The end of a widget's module on a page without a kernel: it takes the first place of its kind that is still free.
-_START = """const places = [...document.querySelectorAll('[data-widget="{kind}"]')];
-const place = places.findIndex((each) => !each.id);
-const name = `{kind}-${{place + 1}}`;
-places[place].id = `${{name}}-here`;
-const values = {{ name, ...{values} }};
-render({{ model: {{ get: (key) => values[key], set() {{}}, save_changes() {{}} }}, el: places[place] }});"""
-
-
-class WidgetError(ValueError):
-    """What was asked of a widget is not there."""
-
-
-def front(*names):
-    """Read files of the front end, one behind the other."""
-    folder = resources.files("tl_helpers") / "front"
-    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
-
-
-def plain(value, where):
-    """Turn what people pass into what a page can hold; `where` says in an error what it was passed for."""
-    if value is None:
-        return None
-    for kind, types in ((str, str), (bool, bool | np.bool_), (int, numbers.Integral)):
-        if isinstance(value, types):
-            return kind(value)
-    if isinstance(value, numbers.Real | Decimal):
-        found = float(str(value)) if isinstance(value, np.floating) else float(value)  # float32(0.1) is 0.1
-        if not math.isfinite(found):
-            raise WidgetError(f"A number in {where} is {found}; a page shows finite ones. Leave it out or replace it.")
-        return found
-    if isinstance(value, Mapping):
-        return {str(name): plain(each, where) for name, each in value.items()}
-    if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic | np.ma.MaskedArray):
-        return plain(np.asarray(value)[()], where)
-    if isinstance(value, Iterable) and not isinstance(value, bytes | set | frozenset | np.ma.MaskedArray):
-        return [plain(each, where) for each in value]
-    raise WidgetError(
-        f"{where} holds {value!r}, of type {type(value).__name__}. A page shows numbers and words; turn it into one of "
-        "them, or into a list of them."
-    )
-
-
-class Page(anywidget.AnyWidget):
-    """A widget that can also stand on a page without a kernel.
-
-    Parameters
-    ----------
-    **traits
-        What goes to the page. Numbers of NumPy, pandas and the standard library become Python's own.
-
-    Raises
-    ------
-    WidgetError
-        If something in there is no number, word, list or mapping, or a number is not finite.
+def page_looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return how arms are drawn on a page: name to ``colour``, ``marker`` (Matplotlib's letter) and ``dash`` (SVG's).
 
     Notes
     -----
-    Its module may read `STATIC`, and on a page without a kernel ``name``: the widget's kind and its place among those
-    of its kind on that page, such as ``"explorer-1"``. There it must not need more of its model than ``get``, ``set``
-    and ``save_changes``. Taught in: no chapter (a tool for adding a widget).
+    Taught in: no chapter (a tool for adding a widget).
     """
-
-    STATIC = ()
-    _css = front("widgets.css")
-
-    def __init__(self, **traits):
-        super().__init__(**{name: plain(value, name) for name, value in traits.items()})
-
-    def html(self):
-        """Return the widget as HTML that needs no kernel and loads nothing: data, style and program are inside.
-
-        Returns
-        -------
-        str
-        """
-        kind = type(self).__name__.lower()
-        values = {"live": None} | {name: getattr(self, name) for name in self.STATIC}
-        told = json.dumps(values, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-        program = self._esm.replace("export default { render };", _START.format(kind=kind, values=told))
-        place = f'<div data-widget="{kind}">What belongs here needs JavaScript. In JupyterLab, run this cell.</div>'
-        return f'<style>{self._css}</style>\n{place}\n<script type="module">\n{program}\n</script>'
-
-    def _repr_mimebundle_(self, **kwargs):
-        """Offer the live widget, and the static one where nothing can show it."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
-        return {**data, "text/html": self.html(), "text/plain": repr(self)}, metadata
+    known: dict[str, dict[str, Any]] = {**as_json(), **ROLES}
+    return {name: known[name] for name in names}
 
 
-class Movable(Page):
+class Movable(Page, program=FRONT / "movable.js"):
     """A figure of lines or bars whose controls pick one of the frames that were computed beforehand.
 
     Parameters
@@ -139,50 +70,52 @@ class Movable(Page):
 
     Notes
     -----
-    Taught in: chapters 3.1 (Feature extraction), 3.2 (Parameter transfer) and 3.3 (Knowledge transfer).
+    There are ten parameters because a figure's axes need six. Taught in: chapters 3.1 (Feature extraction), 3.2
+    (Parameter transfer) and 3.3 (Knowledge transfer).
     """
 
     STATIC = ("content",)
-    _esm = front("common.js", "movable.js")
     content = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self, title, frame, controls, *, x, series, kind="lines", xlabel="", ylabel="", limits=(0, 1), start=None
-    ):
-        controls = {name: _listed(f"the control {name!r}", values) for name, values in controls.items()}
+        self, title: str, frame: Callable[..., Any], controls: Mapping[str, Values], *, x: Values, series: Values,
+        kind: Literal["lines", "bars"] = "lines", xlabel: str = "", ylabel: str = "", limits: Values = (0, 1),
+        start: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        sets = {name: _listed(f"the control {name!r}", values) for name, values in controls.items()}
         series, x, limits = _listed("series", series), _listed("x", x), plain(limits, "limits")
         _fits(kind, x, series, limits)
         start = {} if start is None else dict(start)
-        if unknown := [name for name in start if name not in controls]:
-            raise WidgetError(f"start names {unknown[0]!r}, and the controls are {', '.join(map(repr, controls))}.")
+        if unknown := [name for name in start if name not in sets]:
+            raise WidgetError(f"start names {unknown[0]!r}, and the controls are {', '.join(map(repr, sets))}.")
         listed = [
             {"name": name, "values": plain(values, name), "start": _place(name, values, start.get(name, values[0]))}
-            for name, values in controls.items()
+            for name, values in sets.items()
         ]
         frames = {}
-        for places in itertools.product(*(range(len(values)) for values in controls.values())):
-            given = {name: values[i] for i, (name, values) in zip(places, controls.items(), strict=True)}
-            frames["|".join(map(str, places))] = _framed(frame(**given), given, len(series), len(x))
+        for places in itertools.product(*(range(len(values)) for values in sets.values())):
+            given = {name: values[i] for i, (name, values) in zip(places, sets.items(), strict=True)}
+            frames["|".join(map(str, places))] = _framed(frame(**given), given, (len(series), len(x)))
         shape = {"title": title, "kind": kind, "xlabel": xlabel, "ylabel": ylabel, "limits": limits}
         super().__init__(content=shape | {"controls": listed, "series": series, "x": x, "frames": frames})
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Movable({self.content['title']!r}, {len(self.content['frames'])} frames)"
 
 
-def _listed(name, values):
+def _listed(name: str, values: object) -> list[Any]:
     """Return values as a list of what was passed, if all are numbers or all are words."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise WidgetError(f"{name} is {values!r}; expected a sequence of numbers or words.")
-    found = list(values)
-    shown = plain(found, name)
+    passed = list(values)
+    shown = plain(passed, name)
     kinds = {"numbers" if type(each) in (int, float) else type(each).__name__ for each in shown}
     if len(kinds) != 1 or not kinds <= {"numbers", "str", "bool"}:
         raise WidgetError(f"{name} has the values {shown}; expected at least one, and all numbers or all words.")
-    return found
+    return passed
 
 
-def _fits(kind, x, series, limits):
+def _fits(kind: str, x: list[Any], series: list[Any], limits: object) -> None:
     """Check the axes of a figure."""
     if kind not in ("lines", "bars"):
         raise WidgetError(f"kind is {kind!r}; expected 'lines' or 'bars'.")
@@ -194,37 +127,31 @@ def _fits(kind, x, series, limits):
         raise WidgetError(f"limits is {limits}; expected two numbers, the lower one first.")
 
 
-def _place(name, values, value):
+def _place(name: str, values: list[Any], value: object) -> int:
+    """Return the place of a value among those of a control."""
     shown, value = plain(values, name), plain(value, f"the start of {name}")
     if value not in shown:
         raise WidgetError(f"{name} cannot start at {value!r}; its values are {', '.join(map(str, shown))}.")
-    return shown.index(value)
+    return int(shown.index(value))
 
 
-def _framed(found, given, series, points):
+def _framed(made: Any, given: Any, shape: tuple[int, int]) -> str | dict[str, Any]:
     """Check a frame and round it."""
-    given = plain(given, "controls")
-    if isinstance(found, str):
-        return found
-    if not isinstance(found, tuple | list) or len(found) != 2 or not isinstance(found[1], str):
-        raise WidgetError(f"The frame for {given} is {found!r}; expected (values, sentence), or a sentence alone.")
-    values, told = found
+    at, expected = f"The frame for {plain(given, 'controls')}", f"expected {shape[0]} series of {shape[1]} numbers."
+    if isinstance(made, str):
+        return made
+    if not isinstance(made, tuple | list) or len(made) != 2 or not isinstance(made[1], str):
+        raise WidgetError(f"{at} is {made!r}; expected (values, sentence), or a sentence alone.")
     try:
-        values = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
+        values: np.ndarray = np.ma.filled(np.ma.asarray(made[0], dtype=float), np.nan)
     except (TypeError, ValueError) as error:
-        raise WidgetError(
-            f"The frame for {given} has values that are no table of numbers ({error}); expected {series} series of "
-            f"{points} numbers."
-        ) from error
-    if values.shape != (series, points) or not np.isfinite(values).all():
-        raise WidgetError(
-            f"The frame for {given} has the shape {values.shape}, or numbers that are not finite; expected {series} "
-            f"series of {points} numbers."
-        )
-    return {"values": [[float(f"{value:.4g}") for value in row] for row in values], "told": told}
+        raise WidgetError(f"{at} has values that are no table of numbers ({error}); {expected}") from error
+    if values.shape != shape or not np.isfinite(values).all():
+        raise WidgetError(f"{at} has the shape {values.shape}, or numbers that are not finite; {expected}")
+    return {"values": [[float(f"{value:.4g}") for value in row] for row in values], "told": made[1]}
 
 
-class Quiz(Page):
+class Quiz(Page, program=FRONT / "quiz.js"):
     """Questions about a chapter, each with an answer at once and a reason for it.
 
     Parameters
@@ -243,20 +170,19 @@ class Quiz(Page):
     """
 
     STATIC = ("content",)
-    _esm = front("common.js", "quiz.js")
     content = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, chapter):
+    def __init__(self, chapter: str) -> None:
         known = quizzes()
         if not isinstance(chapter, str) or chapter not in known:
             raise WidgetError(f"There are no questions about {chapter!r}. There are some about {', '.join(known)}.")
         super().__init__(content={"title": "Check yourself", "questions": known[chapter]})
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Quiz, {len(self.content['questions'])} questions"
 
 
-def quizzes():
+def quizzes() -> dict[str, list[dict[str, Any]]]:
     """Read the questions of all chapters.
 
     Returns

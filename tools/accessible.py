@@ -32,8 +32,12 @@ def name_toggles(app: Sphinx, page: str, template: str, context: dict[str, Any],
 
 
 def size_of(path: Path | str) -> tuple[int, int]:
-    """Return width and height of a picture, in pixels."""
-    with Image.open(Path(path)) as picture:
+    """Return width and height of a picture, in pixels; those of a drawing stand in its first line."""
+    if (path := Path(path)).suffix == ".svg":
+        lengths = re.search(r'width="(\d+)" height="(\d+)"', path.read_text(encoding="utf-8"))
+        assert lengths, f"{path} does not say how large it is"
+        return int(lengths[1]), int(lengths[2])
+    with Image.open(path) as picture:
         return picture.size
 
 

@@ -87,7 +87,7 @@ def plain_call(split):
 def our_curve(grid, jobs=1):
     """Do a grid into a new file, with nothing kept from before; return its records."""
     workbench.bench.cache_clear()
-    heads._compiled.cache_clear()
+    heads.forget()
     with tempfile.TemporaryDirectory() as folder:
         return experiments.run(grid, Path(folder) / "runs.csv", jobs=jobs, progress=False)
 

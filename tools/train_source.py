@@ -20,6 +20,7 @@ import numpy as np
 
 from tl_base import files
 from tl_base.backend import keras, tf
+from tl_experiments.fingerprints import sha256_of
 from tl_helpers import data, models, training, transfer
 
 ASSETS = Path(models.__file__).parent / "assets"
@@ -148,7 +149,7 @@ def model_card(name, recipe, split, history, best, model):
         "data": {
             "provenance": split.train.provenance,
             "images": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
-            "sha256_of_training_images_and_labels": data.sha256_of(split.train),
+            "sha256_of_training_images_and_labels": sha256_of(split.train),
         },
         "parameters": model.count_params(),
         "test_accuracy": score.accuracy,

@@ -1,0 +1,49 @@
+"""What stands behind a file of records: its card, and runs that are done again."""
+
+import json
+
+import pytest
+import toy_experiments as toy
+
+import tl_experiments as experiments
+from tl_experiments import __main__ as command
+from tl_experiments import card
+
+
+def test_the_card_that_ships_is_that_of_the_records(root, shipped):
+    told = json.loads((root / "tl_helpers" / "assets" / "records.json").read_text(encoding="utf-8"))
+    now = card.card()
+    assert {key: told[key] for key in ("runs", "hours", "experiments", "machines", "schema")} == {
+        key: now[key] for key in ("runs", "hours", "experiments", "machines", "schema")
+    }
+    assert set(told["data"]) == {"mnist", "cifar10", "digits"}
+    assert {name: told["data"][name] for name in now["data"]} == now["data"]
+
+
+@pytest.mark.training
+def test_recorded_runs_can_be_repeated(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "a.csv"
+    table = experiments.run(experiments.Grid("toy", **toy.TOY, labels_per_class=[1]), path, progress=False)
+    found = card.repeat(table, 2)
+    assert len(found) == 2
+    assert found.difference.abs().max() < card.TOLERANCE
+    with pytest.raises(experiments.ExperimentError, match="is not what the record was made with"):
+        card.repeat(table.assign(fingerprints=table.fingerprints.str.replace("target", "targets")), 1)
+    other = card.repeat(table.assign(test_accuracy=table.test_accuracy - 0.5), 1)
+    assert other.difference.iloc[0] == pytest.approx(0.5, abs=card.TOLERANCE)
+    assert command.main(["--repeat", "1", "--output", str(path)]) == 0
+    assert "1 of 1 runs lie within" in capsys.readouterr().out
+    monkeypatch.setattr(command, "repeat", lambda *_, **__: other)
+    assert command.main(["--repeat", "1", "--output", str(path)]) == 1
+    with pytest.raises(SystemExit):
+        command.main(["--repeat", "0", "--output", str(path)])
+
+
+@pytest.mark.parametrize(("name", "beside"), [("runs.txt", "runs.json"), ("runs.json", "runs.json.card.json")])
+def test_a_card_stands_beside_its_records_whatever_their_name(tmp_path, name, beside):
+    grid = experiments.Grid("toy", **toy.TOY, labels_per_class=[1])
+    experiments.run(grid, tmp_path / name, progress=False, work=toy.quick_work)
+    before = (tmp_path / name).read_bytes()
+    card.write_card(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == before
+    assert json.loads((tmp_path / beside).read_text(encoding="utf-8"))["runs"] == 2

@@ -1,0 +1,162 @@
+"""The arms: every treatment that is compared, as data, with its one name.
+
+A name is a label for tables and figures. What an arm does stands in its fields, and a test holds all records to them.
+Taught in: chapter 4 (Worked example) and chapter 4.1 (Results).
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tl_experiments.recipes import METHODS, Recipe, sorted_settings
+
+if TYPE_CHECKING:
+    import keras
+
+    from tl_helpers.transfer import Result
+
+FIELDS = ("method", "initialisation", "layer", "head", "layers_copied", "layers_frozen")
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
+RULES = "tl_helpers.knowledge:loop_rules", "tl_helpers.knowledge:wrong_rules"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to transfer, without pair, labels and budget.
+
+    Attributes
+    ----------
+    name : str
+    method, initialisation, layer, head, layers_copied, layers_frozen
+        As in `Recipe`.
+    trials : tuple of mapping
+        The method's own arguments; where there are several, development seeds choose among them.
+    """
+
+    name: str
+    method: str = "feature extraction"
+    initialisation: str = "source"
+    layer: str = "conv3"
+    head: tuple[int, ...] = ()
+    layers_copied: int = 3
+    layers_frozen: int = 0
+    trials: tuple[Mapping[str, Any], ...] = (NO_SETTINGS,)
+
+    def axes(self) -> dict[str, Any]:
+        """Return the arm as axes of a `Grid`."""
+        return {name: [getattr(self, name)] for name in FIELDS} | {"settings": self.trials, "arm": self.name}
+
+    def call(self, source: "keras.Model") -> Callable[..., "Result"]:
+        """Return the arm as a function of a split and a budget, with the first of its trials.
+
+        Parameters
+        ----------
+        source : keras.Model
+
+        Returns
+        -------
+        callable
+            ``(split, **budget)`` to a `transfer.Result`.
+        """
+        return functools.partial(self._transfer, source)
+
+    def _transfer(self, source: "keras.Model", split: Any, **budget: Any) -> "Result":
+        recipe = Recipe(
+            **{name: getattr(self, name) for name in FIELDS},
+            source="",
+            target="",
+            labels_per_class=None,
+            learning_rate=1e-3,
+            batch_size=32,
+            seed=0,
+            steps=200,
+            epochs=0,
+            test=False,
+            settings=sorted_settings(self.trials[0]),
+        )
+        return recipe.apply(source, split, **budget)
+
+    def fields(self, depth: int = 3) -> dict[str, Any]:
+        """Return what its runs have in these fields of a recipe, in the one spelling of its method.
+
+        Parameters
+        ----------
+        depth : int
+            Layers with weights up to the cut.
+        """
+        given = {name: getattr(self, name) for name in FIELDS}
+        return given | (METHODS[self.method].spelling(self, depth) or {})
+
+
+def _by_name(*arms: Arm) -> dict[str, Arm]:
+    return {arm.name: arm for arm in arms}
+
+
+HEAD = Arm("linear head, source features")
+DENSE_HEAD = Arm("Dense(512) head, source features", head=(512,))
+RANDOM_HEAD = Arm("linear head, random features", initialisation="random")
+TUNED = Arm("fine-tuned from the source", "parameter transfer")
+SCRATCH = Arm("from scratch", "from scratch", "random", layers_copied=0)
+PIXELS = Arm("logistic regression on pixels", layer="rescale", trials=({"standardise": False},))
+LP_FT = Arm("LP-FT", "LP-FT", trials=({"probe_steps": 100},))
+L2_SP = Arm("L2-SP", "L2-SP", trials=tuple({"alpha": alpha} for alpha in (0.1, 1.0)))
+ATTENTION = Arm("attention transfer", "attention transfer", trials=tuple({"strength": s} for s in (10.0, 100.0)))
+DISTILLATION = Arm(
+    "distillation",
+    "distillation",
+    trials=tuple({"teacher": 50, "temperature": 4.0, "weight": weight} for weight in (0.5, 0.9)),
+)
+LOGIC, WRONG_LOGIC = (
+    Arm(name, "logic rules", trials=tuple({"rules": rules, "strength": 2.0, "weight": w} for w in (0.25, 0.5)))
+    for name, rules in zip(("logic rules", "logic rules, wrong"), RULES, strict=True)
+)
+# The recipe of the document that the book started from: 0.001, and nothing is chosen.
+DOCUMENT = Arm("the document's recipe", head=(512,), trials=({"standardise": False},))
+
+WORKED_EXAMPLE = _by_name(HEAD, DENSE_HEAD, RANDOM_HEAD, TUNED, SCRATCH, PIXELS)
+MAIN = WORKED_EXAMPLE | _by_name(LP_FT)
+CONSTRAINED = _by_name(L2_SP, ATTENTION)
+TAUGHT = _by_name(DISTILLATION)
+RULED = _by_name(LOGIC, WRONG_LOGIC)
+CUTS = _by_name(
+    *(
+        Arm(f"linear head on {layer}, {start} features", layer=layer, initialisation=start)
+        for layer in ("pool1", "pool2", "dense")
+        for start in ("source", "random")
+    )
+)
+
+
+def swept(start: str, copied: int, frozen: int) -> Arm:
+    """Return an arm of the layer sweep of Yosinski et al. (2014).
+
+    Parameters
+    ----------
+    start : {"A", "B", "random"}
+        What is copied: the source's layers, those of base B (trained on the run's own labels), or random ones.
+    copied, frozen : int
+        The first `copied` layers, the first `frozen` of which never change; 0 frozen is the paper's "+".
+
+    Returns
+    -------
+    Arm
+    """
+    initialisation = {"A": "source", "B": "target", "random": "random"}[start]
+    name = f"{start}{copied}B, {frozen} frozen"
+    return Arm(name, "parameter transfer", initialisation, layers_copied=copied, layers_frozen=frozen)
+
+
+SWEEP = _by_name(
+    *(
+        swept(start, copied, frozen)
+        for start in ("A", "B", "random")
+        for copied in (1, 2, 3)
+        for frozen in range(copied + 1)
+        if frozen == copied or (frozen == 0 and start != "random")
+    )
+)
+# What the explorer offers besides: all other frozen parts of a copy.
+BETWEEN = _by_name(*(swept("A", copied, frozen) for copied, frozen in ((2, 1), (3, 1), (3, 2))))
+ALL = MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | _by_name(DOCUMENT) | SWEEP | BETWEEN

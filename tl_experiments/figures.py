@@ -1,0 +1,161 @@
+"""Figures about the records: maps of paired differences, scores against accuracies.
+
+Taught in: chapter 4.1 (Results).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tl_base import figures
+from tl_base.figures import BookFigure, broken, sheet, styled
+from tl_helpers.looks import looks_of
+from tl_helpers.measures import Interval
+
+
+@styled
+def difference_map(table: pd.DataFrame, xlabel: str, ylabel: str = "", unit: str = "points") -> BookFigure:
+    """Map paired differences: violet above zero, orange below; in brackets where the interval includes zero.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame of measures.Interval
+        Index: rows, first on top. Columns: what stands below. A missing value (None or NaN) leaves its field empty.
+    xlabel, ylabel : str
+    unit : str
+        Of the means, for the colour bar.
+
+    Returns
+    -------
+    BookFigure
+
+    Raises
+    ------
+    ValueError
+        If the table holds something else, or nothing.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    means = _means(table)
+    names = [broken(name, 40) for name in table.index]
+    lines = max(name.count("\n") + 1 for name in names)
+    figure, ((axis,),) = sheet(1.3 + max(0.36, 0.18 * lines) * len(table))
+    most = np.nanmax(np.abs(means)) or 1.0
+    picture = axis.imshow(means, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
+    figures.grow(figure, figures.name_ticks(axis, table.columns, 72 * 4.0 / len(table.columns)))
+    axis.set_yticks(range(len(table)), names)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)  # beside a bracket a tick reads as a minus
+    figure.colorbar(picture, ax=axis, label=unit, fraction=0.05, pad=0.02)
+    texts = _written(table, most)
+    size = figures.size_in_cells(figures.cell(figure, axis, len(table.columns)), 9, texts.values())
+    if size is None:
+        axis.set_xlabel(f"{xlabel} (no room for the numbers)")
+        return figure
+    for (row, column), text in texts.items():
+        ink = figures.ink_on(picture.to_rgba(means[row, column]))
+        axis.text(column, row, text, ha="center", va="center", fontsize=size, color=ink)
+    return figure
+
+
+def _written(table: pd.DataFrame, most: float) -> dict[tuple[int, ...], str]:
+    """Write the means of a table, with two digits of the largest, in brackets where the interval includes zero."""
+    digits, texts = max(1, 1 - int(np.floor(np.log10(most)))), {}
+    for place, interval in np.ndenumerate(table.to_numpy()):
+        if isinstance(interval, Interval):
+            text = f"{interval.mean:+.{digits}f}"
+            texts[place] = text if interval.low > 0 or interval.high < 0 else f"({text})"
+    return texts
+
+
+def _means(table: pd.DataFrame) -> np.ndarray:
+    """Return the means of a table of intervals, NaN where a value is missing."""
+    values = table.to_numpy().ravel()
+    known = [value.mean for value in values if isinstance(value, Interval)]
+    if not known or not np.isfinite(known).all():
+        raise ValueError("Expected a table of finite `measures.Interval`s, for instance from `paired_interval`.")
+    wrong = next((value for value in values if not isinstance(value, Interval) and value == value), None)
+    if wrong is not None:
+        raise ValueError(f"Expected `measures.Interval`s, or None for a gap; found {wrong!r}.")
+    return table.map(lambda value: getattr(value, "mean", np.nan)).to_numpy(float)
+
+
+@styled
+def score_against_accuracy(
+    points: Mapping[str, Mapping[str, tuple[float, float]]],
+    xlabel: str,
+    ylabel: str = "test accuracy",
+    named: bool = True,
+) -> BookFigure:
+    """Set a score that needs no training against the accuracy that training reached: one point each, with its name.
+
+    Names stand to the right of the points of the first series, to the left of those of the second, and so on.
+
+    Parameters
+    ----------
+    points : mapping of str to mapping of str to (float, float)
+        Series to name to (score, accuracy).
+    xlabel, ylabel : str
+    named : bool
+        Write the names; False for more points than have room for one.
+
+    Returns
+    -------
+    BookFigure
+
+    Raises
+    ------
+    ValueError
+        If a series is empty, a point is not finite, or there are more series than inks.
+
+    Notes
+    -----
+    Taught in: chapter 3.1 (Feature extraction) and chapter 4.1 (Results).
+    """
+    for series, places in points.items():
+        _check(series, places)
+    figure, ((axis,),) = sheet(3.8)
+    drawn, levels = {}, list[float]()
+    reached = [accuracy for series in points.values() for _, accuracy in series.values()]
+    height = np.ptp(reached) or 0.1
+    for side, (series, look) in enumerate(looks_of(points).items()):
+        scores, accuracies = np.transpose(list(points[series].values()))
+        (drawn[series],) = axis.plot(scores, accuracies, look.marker, color=look.colour, label=series)
+        if named:
+            levels += _name_points(axis, points[series], look.colour, side % 2, height)
+    axis.margins(x=0.2, y=0.08)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    low, high = min([*levels, *reached]) - 0.08 * height, max([*levels, *reached]) + 0.08 * height
+    if levels and (low < min(reached) - 0.16 * height or high > max(reached) + 0.16 * height):
+        axis.set_ylim(low, high)
+        figures.grow(figure, 2.7 * ((high - low) / height - 1.16))
+    figures.legend(figure, drawn, 2, axis)
+    return figure
+
+
+def _check(series: str, places: Mapping[str, tuple[float, float]]) -> None:
+    for name, place in figures.not_empty(places, f"point of {series!r}").items():
+        if not np.isfinite(place).all():
+            raise ValueError(f"Expected finite numbers of {name!r} in {series!r}, found {place}. Leave it out.")
+
+
+def _name_points(
+    axis: Any, points: Mapping[str, tuple[float, float]], colour: str, left: int, height: float
+) -> list[float]:
+    """Write each point's name beside it, apart from the others; return how far down and up the names reach."""
+    known = sorted(points.items(), key=lambda item: item[1][1])
+    names = [broken(name, 24) for name, _ in known]
+    gap = 0.05 * height * max(name.count("\n") + 1 for name in names)
+    heights = figures.spread([accuracy for _, (_, accuracy) in known], gap)
+    text = {"fontsize": 9, "color": colour, "va": "center", "ha": ("left", "right")[left]}
+    line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6}
+    for name, (_, place), level in zip(names, known, heights, strict=True):
+        beside = (26, -26)[left], level
+        axis.annotate(name, place, beside, textcoords=("offset points", "data"), arrowprops=line, **text)
+    return [heights[0] - gap / 2, heights[-1] + gap / 2]

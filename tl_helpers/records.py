@@ -1,0 +1,375 @@
+"""The recorded runs: one file, checked when it is read, and what its rows say about the arms that were compared.
+
+The first line of the file names the schema version, the second the columns. The last column of each row is the CRC-32
+of what stands before it: a row that was cut off or altered is noticed. `tl_experiments` computes and writes the rows.
+Taught in: chapter 4 (Worked example).
+"""
+
+import io
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tl_base import files
+from tl_helpers import asset
+from tl_helpers.measures import Interval, paired_interval
+
+SCHEMA_VERSION = 4
+_NAMES = ["key", "experiment", "arm", "source", "target", "method", "initialisation", "layer", "head"]
+_COUNTS = ["layers_copied", "layers_frozen", "labels_per_class", "learning_rate", "batch_size", "steps", "seed"]
+_SCORES = ["label_noise", "validation_accuracy", "test_accuracy", "trainable_parameters", "seconds"]
+_NOTES = ["history", "measures", "fingerprints", "error", "date", "machine"]
+TEXT = {*_NAMES, "settings", *_NOTES}
+COLUMNS = [*_NAMES, *_COUNTS, "settings", *_SCORES, *_NOTES]
+HEADER = f"# schema {SCHEMA_VERSION}\n{','.join([*COLUMNS, 'check'])}\n"
+REMEDY = "Restore the file from git or a copy, or move it away: the runner then computes its rows again."
+
+FAR, NEAR, DIGITS = ("cifar10", "mnist"), ("cifar10-a", "cifar10-b"), ("digits", "mnist")
+CLASSES = {"mnist": 10, "digits": 10, "cifar10-b": 5}
+SOURCELESS = ("from scratch", "logistic regression on pixels", "linear head, random features")
+_HEADS = ("linear head, source features", "Dense(512) head, source features", "linear head, random features")
+_TUNED = ("fine-tuned from the source", "from scratch", "logistic regression on pixels", "LP-FT", "L2-SP")
+_TAUGHT = ("attention transfer", "distillation", "logic rules", "logic rules, wrong")
+_CUTS = (
+    f"linear head on {cut}, {start} features" for cut in ("pool1", "pool2", "dense") for start in ("source", "random")
+)
+ORDER = [*_HEADS, *_TUNED, *_TAUGHT, *_CUTS, "the document's recipe"]  # of arms in tables
+
+
+class RecordsError(ValueError):
+    """A file of records is not what was expected, or does not hold what is asked of it."""
+
+
+def load(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
+    """Read recorded runs.
+
+    Parameters
+    ----------
+    path : path-like, optional
+        By default the file that ships with the package.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run, with `COLUMNS`. ``labels_per_class`` is missing for a full set; ``test_accuracy`` where the test
+        set was not scored; both accuracies where the run failed, and then ``error`` says why. ``seconds`` is the wall
+        time of its training, and of what was computed of its frozen part; runs that were done together share theirs
+        equally. ``head`` is ``""`` for a linear head and ``"512"`` for one hidden layer. ``settings`` and ``measures``
+        are JSON; the latter maps each name of `Grid.measures` to what was measured. ``fingerprints`` is JSON too: what
+        the names of source and target, of a teacher and of rules, stood for when the run was done.
+
+    Raises
+    ------
+    RecordsError
+        If the file is missing, no regular file, of another schema version, or has damaged rows: all is read, or
+        nothing.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    path = place(path or asset("records.csv"))
+    table = pd.read_csv(
+        io.StringIO("\n".join([HEADER.splitlines()[1], *sound_lines(path)])),
+        dtype=dict.fromkeys(TEXT, str) | {"labels_per_class": "Int64"},
+        keep_default_na=False,
+        na_values={name: [""] for name in COLUMNS if name not in TEXT},
+    ).drop(columns="check")
+    twice = table.key[table.key.duplicated()]
+    if len(twice):
+        raise RecordsError(f"{path}: {len(twice)} runs stand there twice, the first is {twice.iloc[0]}. {REMEDY}")
+    return table
+
+
+def place(path: str | os.PathLike[str]) -> Path:
+    """Return where a file of records is or would be, links followed, as `tl_base.files.regular` does.
+
+    Raises
+    ------
+    RecordsError
+        If it is no regular file, or its folder is not there.
+    """
+    try:
+        return files.regular(path)
+    except files.FileError as error:
+        raise RecordsError(f"Records: {error}") from error
+
+
+def checksum(line: str) -> str:
+    """Return what the last column of a row says: the CRC-32 of the columns before it, in hexadecimal digits."""
+    return f"{zlib.crc32(line.encode()):08x}"
+
+
+def sound_lines(path: Path) -> list[str]:
+    """Return the lines of all rows, once each of them has proved sound.
+
+    Raises
+    ------
+    RecordsError
+        As for `load`.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        raise RecordsError(f"{path} is not there. `python -m tl_experiments` computes records.") from None
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be read ({error}).") from error
+    except UnicodeDecodeError as error:
+        raise RecordsError(f"{path}: damaged, not text ({error}). {REMEDY}") from error
+    version = text.partition("\n")[0]
+    if version != HEADER.partition("\n")[0]:
+        raise RecordsError(f"{path}: expected '# schema {SCHEMA_VERSION}' in line 1, found {version[:60]!r}. {REMEDY}")
+    if not text.startswith(HEADER):
+        raise RecordsError(f"{path}: other columns in line 2 than {', '.join(COLUMNS)}. {REMEDY}")
+    *lines, rest = text.removeprefix(HEADER).split("\n")
+    if rest:
+        raise RecordsError(f"{path}: the last line has no end: a runner was interrupted. Start it again.")
+    for number, line in enumerate(lines, 3):
+        body, _, check = line.rpartition(",")
+        if check != checksum(body):
+            raise RecordsError(f"{path}: line {number} is damaged (its checksum is wrong). {REMEDY}")
+    return lines
+
+
+def history(row: Mapping[str, object] | pd.Series) -> dict[str, list[float]]:
+    """Return the learning curve of a recorded run.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of a table that `load` returns.
+
+    Returns
+    -------
+    dict of str to list
+        ``steps``, ``loss`` and ``validation_accuracy``, as in `training.History`; empty lists where none was kept.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    return {"steps": [], "loss": [], "validation_accuracy": []} | json.loads(str(row["history"]) or "{}")
+
+
+def of_experiment(table: pd.DataFrame, experiment: str) -> pd.DataFrame:
+    """Return the rows of an experiment.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `load` returns it.
+    experiment : str
+
+    Raises
+    ------
+    RecordsError
+        If there are none.
+    """
+    rows = table[table.experiment == experiment]
+    if rows.empty:
+        names = ", ".join(dict.fromkeys(table.experiment)) or "none"
+        raise RecordsError(f"No records of the experiment {experiment!r} are here. Experiments that are: {names}.")
+    return rows
+
+
+def rows_of(table: pd.DataFrame, pair: Sequence[str], experiment: str = "reference") -> pd.DataFrame:
+    """Return the rows of a pair of tasks, with the baselines that need no source and stand under another pair.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `load` returns it.
+    pair : (str, str)
+        Source and target, such as `FAR`.
+    experiment : str
+
+    Raises
+    ------
+    RecordsError
+        If the table has no such experiment, or that experiment no such pair.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    runs, pair = of_experiment(table, experiment), tuple(pair)
+    pairs = list(dict.fromkeys(zip(runs.source, runs.target, strict=True)))
+    if pair not in pairs:
+        known = "; ".join(f"{source} → {target}" for source, target in pairs)
+        raise RecordsError(f"The experiment {experiment!r} has no runs of the pair {pair!r}. It has {known}.")
+    return rows_if_any(runs, pair, experiment)
+
+
+def rows_if_any(table: pd.DataFrame, pair: Sequence[str], experiment: str = "reference") -> pd.DataFrame:
+    """Return the rows of a pair as `rows_of` does, and an empty table where it was not run."""
+    rows = table[(table.experiment == experiment) & (table.target == pair[1])]
+    return rows[(rows.source == pair[0]) | rows.arm.isin(SOURCELESS)]
+
+
+def gains(
+    table: pd.DataFrame, pair: Sequence[str], against: str = "from scratch", experiment: str = "reference"
+) -> pd.DataFrame:
+    """Compare every arm of a pair with one of them, seed by seed, at each number of labels.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `load` returns it.
+    pair : (str, str)
+        Source and target.
+    against : str
+        The arm to compare with.
+    experiment : str
+
+    Returns
+    -------
+    pandas.DataFrame of measures.Interval
+        Index: the other arms; columns: labels per class. In points of test accuracy, above 0 where the arm is ahead;
+        None where it was not run.
+
+    Raises
+    ------
+    RecordsError
+        As for `rows_of`; or if no run of the pair has the arm to compare with.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    values = rows_of(table, pair, experiment).pivot_table(
+        "test_accuracy", "seed", ["arm", "labels_per_class"], sort=False
+    )
+    scored = list(values.columns.unique("arm")) if len(values) else []
+    if against not in scored:
+        have = ", ".join(scored)
+        raise RecordsError(f"{pair[0]} → {pair[1]} has no scored runs of the arm {against!r}. It has {have}.")
+    arms = sorted(set(scored) - {against}, key=[*ORDER, *scored].index)
+    counts = sorted(map(int, values.columns.unique("labels_per_class")))
+
+    def gain(arm: str, labels: int) -> Interval | None:
+        if (arm, labels) not in values or (against, labels) not in values:
+            return None
+        both = 100 * values[[(arm, labels), (against, labels)]].dropna()
+        return paired_interval(both.iloc[:, 0], both.iloc[:, 1])
+
+    return pd.DataFrame({n: {arm: gain(arm, n) for arm in arms} for n in counts})
+
+
+def dead(table: pd.DataFrame) -> pd.DataFrame:
+    """Find the runs whose network died: it has stopped to look at the images, and guesses.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `load` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its rows whose loss ends at log K, that of equal probabilities for K classes (to a thousandth), and whose
+        validation accuracy is 1 / K: one answer for every image. Runs of targets that are not the book's own are left
+        out, as their K is not known.
+
+    Notes
+    -----
+    In the records it comes with the highest of the tried rates alone, 0.01. Taught in: chapter 4.1 (Results).
+    """
+    rows = table[np.isclose(table.validation_accuracy, 1 / table.target.map(CLASSES))]
+    ends = [(history(row)["loss"] or [np.nan])[-1] / np.log(CLASSES[row.target]) for _, row in rows.iterrows()]
+    return rows[np.abs(np.array(ends, float) - 1) < 1e-3]
+
+
+def chosen(table: pd.DataFrame, by: Sequence[str], experiment: str) -> pd.DataFrame:
+    """Choose learning rate and settings of each arm: the best mean validation accuracy over its seeds.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `load` returns it.
+    by : sequence of str
+        Columns that tell arms apart.
+    experiment : str
+        The runs that count.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``learning_rate`` and ``settings`` (JSON), indexed by `by`; of equal means the one with the lower rate.
+
+    Raises
+    ------
+    RecordsError
+        If there is no such experiment or column; if a rate was tried on other seeds than the others of its arm, failed
+        runs included: they would not be paired.
+    """
+    runs, by = of_experiment(table, experiment), list(by)
+    if unknown := set(by) - set(table.columns):
+        raise RecordsError(f"Records have no column {sorted(unknown)[0]!r}. They have {', '.join(table.columns)}.")
+    rows = runs[runs.validation_accuracy.notna()]
+    if rows.empty:
+        raise RecordsError(f"All runs of the experiment {experiment!r} failed. The first: {runs.error.iloc[0]}")
+    trials = rows.groupby([*by, "learning_rate", "settings"], dropna=False)
+    uneven = trials.seed.agg(lambda seeds: str(sorted(seeds))).groupby(by, dropna=False).nunique() > 1
+    if uneven.any():
+        arm = uneven.index[uneven][0]
+        raise RecordsError(f"The rates of {arm} were tried on different seeds. Run its tuning to the end first.")
+    best = trials.validation_accuracy.mean().groupby(by, dropna=False).idxmax()
+    return pd.DataFrame([i[-2:] for i in best], index=best.index, columns=["learning_rate", "settings"])
+
+
+def chosen_rates(
+    table: pd.DataFrame,
+    by: Sequence[str] = ("source", "target", "labels_per_class", "arm"),
+    experiment: str = "tuning",
+) -> pd.Series:
+    """Choose learning rates from tuning runs, as `chosen` chooses rates and settings together.
+
+    Returns
+    -------
+    pandas.Series
+        Learning rate, indexed by `by`; of two rates with equal means the lower one.
+
+    Raises
+    ------
+    RecordsError
+        As for `chosen`.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    return chosen(table, by, experiment).learning_rate
+
+
+def chosen_rate(table: pd.DataFrame, target: str, labels_per_class: int | None, arm: str) -> float:
+    """Choose one arm's learning rate: `chosen_rates` for a target and a number of labels.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `load` returns it.
+    target : str
+        ``"mnist"`` or ``"digits"``.
+    labels_per_class : int or None
+        None stands for the full set.
+    arm : str
+
+    Raises
+    ------
+    RecordsError
+        If that arm was never tuned, or not to the end.
+
+    Notes
+    -----
+    Taught in: chapter 4 (Worked example).
+    """
+    labels = table.labels_per_class.isna() if labels_per_class is None else table.labels_per_class == labels_per_class
+    rows = table[(table.experiment == "tuning") & (table.target == target) & (table.arm == arm) & labels.fillna(False)]
+    if rows.validation_accuracy.notna().sum() == 0:
+        raise RecordsError(f"No tuning record for {arm!r} on {target!r} with {labels_per_class} labels per class.")
+    return float(chosen_rates(rows, by=["arm"]).loc[arm])
