@@ -8,8 +8,9 @@ PY := $(BIN)/python
 INSTALLED := .venv/installed
 LAYERS := $(BIN)/lint-imports --no-cache
 DENO := $(BIN)/deno
-# Test files run side by side, each as a whole; more than four at once take more memory than a laptop has.
-PYTEST := TQDM_DISABLE=1 $(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
+# Test files run side by side, each as a whole, in the order of tests/conftest.py; more than four at once take more
+# memory than a laptop has.
+PYTEST := TQDM_DISABLE=1 $(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 COVERAGE := --cov --cov-report=term
 FAST := not browser and not training and not site and not slow
 # What is asked of the programs of the pages, in this order.

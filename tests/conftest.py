@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30_000  # milliseconds that an expectation about a page has, however busy the machine is
 # A test has the marks of the fixtures that it uses, directly or through others, and those of its file: of what the file
 # imports, or of a `pytestmark` in it.
+MARKS = ("browser", "training", "site", "slow")
 FIXTURES = {"chromium": "browser", "site": "site", "source": "training", "done": "training"}
 IMPORTS = {
     "browser": re.compile(r"^from (playwright|axe_playwright_python)\b", re.M),
@@ -40,11 +41,13 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark each test."""
+    """Mark each test; files that take long come first, so that no worker is left with one of them at the end."""
     for item in items:
         used = getattr(item, "fixturenames", ())
         for mark in {*marks_of(item.path), *(mark for name, mark in FIXTURES.items() if name in used)}:
             item.add_marker(mark)
+    long = {item.path for item in items if any(item.get_closest_marker(mark) for mark in MARKS)}
+    items.sort(key=lambda item: item.path not in long)  # otherwise as they were
 
 
 @pytest.fixture(scope="session")

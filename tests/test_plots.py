@@ -204,7 +204,7 @@ def test_places_stand_in_the_order_that_is_asked_for():
 
 
 def test_names_at_the_ends_of_lines_do_not_touch_and_stay_inside():
-    arms = {f"arm number {i}": {1: [0.3], 10: [0.5 + i / 1000]} for i in range(7)}
+    arms = {f"arm number {i}": {1: [0.3], 10: [0.5 + i / 1000]} for i in range(6)} | {"best": {1: [0.9], 10: [0.95]}}
     figure = plots.curves(arms, chance=0.1)
     figure.draw_without_rendering()
     names = figure.axes[0].texts

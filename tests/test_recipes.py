@@ -5,9 +5,10 @@ import json
 import pytest
 
 import tl_experiments as experiments
-from tl_experiments import Run, arms, recipes, workbench
+from tl_experiments import Run, arms, calls, workbench
+from tl_experiments.calls import Call, Name
 from tl_experiments.names import depth_of
-from tl_experiments.recipes import METHODS, Call, Method, Name
+from tl_experiments.recipes import METHODS, Method
 from tl_helpers import records
 
 SMALL = {"pairs": [("toy_experiments:small", "toy_experiments:few")], "layer": ["second"], "layers_copied": [2]}
@@ -90,13 +91,13 @@ def test_a_short_call_stands_on_one_line(call, text):
 def test_a_long_call_is_broken_between_its_arguments_only():
     call = Call("transfer.from_scratch", (Name("target"),), {f"word{i}": "a b, c" * 3 for i in range(6)})
     lines = call.text().splitlines()
-    assert max(map(len, lines)) <= recipes.WIDTH + 2
+    assert max(map(len, lines)) <= calls.WIDTH
     assert [eval(f"dict({line.strip()})") for line in lines[2:-1]]
     assert call.text().count('"a b, ca b, ca b, c"') == 6
 
 
 def test_what_is_at_hand_is_not_made_again():
-    calls = {"teacher": Call("models.pretrained", ("no such network",))}
-    assert recipes.made_when_needed(calls, {"teacher": 3})("teacher") == 3
+    script = {"teacher": Call("models.pretrained", ("no such network",))}
+    assert calls.made_when_needed(script, {"teacher": 3})("teacher") == 3
     with pytest.raises(KeyError, match="rules"):
-        recipes.made_when_needed(calls, {})("rules")
+        calls.made_when_needed(script, {})("rules")

@@ -58,13 +58,17 @@ def long_functions(texts):
 def with_many_parameters(texts):
     """Return the functions whose docstring does not say why they have so many: it would speak of "parameters".
 
-    The heading of a docstring's section, "Parameters", says nothing.
+    The heading of a docstring's section, "Parameters", says nothing. For its `__init__` a class says it.
     """
-    counts = {
-        place: len(parameters(node))
-        for place, node in functions(texts)
-        if "parameters" not in (ast.get_docstring(node) or "")
-    }
+    counts = {}
+    for name, text in texts.items():
+        tree = ast.parse(text)
+        owners = {one: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for one in node.body}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                says = ast.get_docstring(owners[node] if node.name == "__init__" else node) or ""
+                if "parameters" not in says:
+                    counts[f"{name}:{node.lineno} {node.name}"] = len(parameters(node))
     return {place: count for place, count in counts.items() if count > MOST_PARAMETERS}
 
 

@@ -82,7 +82,7 @@ def extended(network: keras.Model, layers: Iterable[keras.Layer], seed: int, nam
 def check_copy(
     source: keras.Model, copy: keras.Model, others: Collection[str], images: np.ndarray, kind: type[Exception]
 ) -> None:
-    """Compare, layer by layer, what a network and a copy of it make of a few images.
+    """Compare, layer by layer, what a network and a copy make of a few images; where they differ, raise an error.
 
     Parameters
     ----------
@@ -93,12 +93,7 @@ def check_copy(
         Layers that have weights of their own: these, and what lies behind them, are not compared.
     images : ndarray, shape (N, ...)
     kind : type
-        Of the error.
-
-    Raises
-    ------
-    kind
-        If a layer puts out other values, or some that are not finite.
+        Of the error. It is raised where values are not finite, too.
     """
     expected, copied = running.values(source, images), running.values(copy, images)
     other = graph.following(copy, others)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from PIL import Image
-from scipy import stats
 
 from tl_experiments import arms, recipes
 from tl_experiments.arms import Arm
@@ -22,7 +21,7 @@ from tl_experiments.evidence import EXPLORED, SWEPT_AT, TRIED_ON, tuned_at
 from tl_experiments.grid import Grid, Run
 from tl_experiments.names import ExperimentError
 from tl_experiments.plan import ANSWERED
-from tl_helpers import data
+from tl_helpers import data, measures
 from tl_helpers.records import FAR, NEAR, history, load, rows_if_any
 
 if TYPE_CHECKING:
@@ -205,7 +204,7 @@ def payload(table: pd.DataFrame | None = None, pictures: bool = True) -> dict[st
         "labels": list(EXPLORED),
         "layers": _layers(network),
         "settings": [{"method": s.method, "states": s.states, "pairs": _where(s)} for s in OFFER],
-        "quantile": round(float(stats.t.ppf(0.975, counts.pop() - 1)), 4),
+        "quantile": round(measures.quantile(counts.pop()), 4),
         "runs": runs,
     }
 
@@ -232,8 +231,7 @@ def coverage(shown: Mapping[str, Any]) -> float:
 def _shown(table: pd.DataFrame, rows: pd.DataFrame, kept: Mapping[tuple[Any, ...], str]) -> dict[str, Any]:
     curves = [history(row) for _, row in rows.iterrows()]
     scores = np.array([curve["validation_accuracy"] for curve in curves])
-    count = len(scores)
-    half = stats.t.ppf(0.975, count - 1) * scores.std(axis=0, ddof=1) / np.sqrt(count)
+    half = measures.half_width(scores)
     row = rows.iloc[0]
     return {
         "test": [round(float(value), 4) for value in rows.test_accuracy],

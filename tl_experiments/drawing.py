@@ -4,7 +4,6 @@ Taught in: chapter 7 (Draw it, transfer it).
 """
 
 import base64
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from PIL import Image, ImageDraw
 from tl_base.modules import bundle
 from tl_base.pages import Page
 from tl_base.pictures import SIDE
-from tl_helpers import data
+from tl_helpers import asset, data
 from tl_helpers.widgets import FRONT, page_looks
 
 Strokes = list[npt.NDArray[np.float64]]  # each a line through points, (N, 2)
@@ -122,7 +121,7 @@ def weights(name: str = "cifar10") -> dict[str, npt.NDArray[np.float16]]:
     Read without TensorFlow, so that the page shows at once. The source's two dense layers are left out, since no
     network of the page uses them. Taught in: chapter 7 (Draw it, transfer it).
     """
-    file = resources.files("tl_helpers") / "assets" / f"source_{name}.npz"
+    file = asset(f"source_{name}.npz")
     if not file.is_file():
         raise DrawingError(f"No network {name!r} ships with the book. `models.PRETRAINED` names those that do.")
     with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:

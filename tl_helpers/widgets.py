@@ -6,7 +6,6 @@ Taught in: chapter 3.1 (Feature extraction).
 import itertools
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ import numpy as np
 import traitlets
 
 from tl_base.pages import Page, WidgetError, plain
+from tl_helpers import asset
 from tl_helpers.looks import as_json
 
 __all__ = ["Movable", "Page", "Quiz", "WidgetError", "page_looks", "quizzes"]
@@ -194,5 +194,5 @@ def quizzes() -> dict[str, list[dict[str, Any]]]:
     -----
     Taught in: no chapter (a tool for adding a chapter).
     """
-    text = (resources.files("tl_helpers") / "assets" / "quizzes.toml").read_text(encoding="utf-8")
+    text = asset("quizzes.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
