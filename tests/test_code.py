@@ -125,7 +125,8 @@ def test_every_record_that_ships_has_code_that_python_reads():
     table = records.load().drop_duplicates(["experiment", "source", "target", "arm", "settings"])
     for row in table.to_dict("records"):
         text = Run.of(row).code()
-        (result,) = [step.value for step in ast.parse(text).body if step.targets[0].id == "result"]
+        assigned = [step for step in ast.parse(text).body if isinstance(step, ast.Assign)]
+        (result,) = [step.value for step in assigned if step.targets[0].id == "result"]
         given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in result.keywords}
         assert (given["learning_rate"], given["steps"]) == (row["learning_rate"], row["steps"])
         assert (given["batch_size"], given["seed"]) == (row["batch_size"], row["seed"])
