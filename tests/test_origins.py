@@ -386,7 +386,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_download_that_fails_leaves_nothing_is_told_once_and_tried_once(host, cached, notices, monkeypatch, failure):
-    monkeypatch.setattr(sources, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(origins, "STALL_SECONDS", 0.2)
     was, (host.serve, reason) = host.serve, FAILURES[failure]
     assert [data.load("mnist").name for _ in range(2)] == ["mnist-5000"] * 2
     assert (len(host.asked), len(notices)) == (1, 1)
