@@ -270,7 +270,10 @@ def _target(name: str) -> data.Dataset:
         raise ExperimentError(f"Unknown target {name!r}. Known: {', '.join(TARGETS)}, or 'module:function'.")
     if name == "digits":
         return recipes.images(name).value(str)
-    return recipes.images(name, complete=True).value(str)
+    dataset = recipes.images(name, complete=True).value(str)
+    if dataset.name != name:
+        raise ExperimentError(f"{name!r} is not here, and {dataset.name!r} must not be recorded in its place.")
+    return dataset
 
 
 def cut(network: keras.Model, run: Run) -> str | None:

@@ -8,20 +8,8 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
-_SUBMODULES = (
-    "data",
-    "knowledge",
-    "looks",
-    "measures",
-    "models",
-    "plots",
-    "records",
-    "rules",
-    "sources",
-    "training",
-    "transfer",
-    "widgets",
-)
+_SUBMODULES: tuple[str, ...] = ("data", "knowledge", "looks", "measures", "models", "origins", "plots", "records")
+_SUBMODULES += ("rules", "training", "transfer", "widgets")
 
 __all__ = list(_SUBMODULES)
 

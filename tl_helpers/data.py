@@ -19,9 +19,9 @@ from tl_base.pictures import DataError as DataError
 from tl_base.pictures import DataWarning as DataWarning
 from tl_base.pictures import Images, Size, converted, question, sides, wrong
 from tl_base.pictures import to_source_format as to_source_format
-from tl_helpers import sources
-from tl_helpers.sources import KNOWN as KNOWN
-from tl_helpers.sources import DataUnavailable as DataUnavailable
+from tl_helpers import origins
+from tl_helpers.origins import KNOWN as KNOWN
+from tl_helpers.origins import DataUnavailable as DataUnavailable
 
 HELD_OUT_SEED = 1797  # draws the test rows where there are no official ones; no split's seed changes them
 # A near pair of tasks: no class in common, but each class of A has its kin at the same place in B (two vehicles off the
@@ -149,10 +149,10 @@ def load(name: str, *, size: Size = SIDE, required: bool = True, complete: bool 
 
     Notes
     -----
-    `tl_helpers.sources` says what a file in ``TL_DATA_DIR`` holds. A notice is shown once in a kernel, and a failed
+    `tl_helpers.origins` says what a file in ``TL_DATA_DIR`` holds. A notice is shown once in a kernel, and a failed
     download is tried again only in a new one. Taught in: chapter 4 (Worked example).
     """
-    raw = sources.find(name, required, complete)
+    raw = origins.find(name, required, complete)
     return None if raw is None else Dataset(**vars(raw) | {"images": to_source_format(raw.images, size)})
 
 
@@ -174,7 +174,7 @@ def digits(size: Size = SIDE) -> Dataset:
     Alpaydin and Kaynak (1998), Optical recognition of handwritten digits, UCI Machine Learning Repository.
     Taught in: chapter 4 (Worked example).
     """
-    images, labels = sources.digits()
+    images, labels = origins.digits()
     names, shape = KNOWN["mnist"].class_names, "×".join(map(str, sides(size)))
     about = "The 1,797 handwritten digits that ship with scikit-learn (Alpaydin and Kaynak 1998), 8×8 pixels resized to"
     return from_arrays(images, labels, size=size, class_names=names, name="digits", provenance=f"{about} {shape}.")

@@ -23,8 +23,8 @@ Values = Iterable[Any]
 # What the explorer compares is no arm of its own: any may be chosen, pinned or trained live.
 ROLES = {
     "this": {"colour": "#0072B2", "marker": "o", "dash": ""},
-    "A": {"colour": "#A3478C", "marker": "s", "dash": "7 3"},
-    "live": {"colour": "#C85200", "marker": "X", "dash": ""},
+    "A": {"colour": "#A3478C", "marker": "s", "dash": "9 3 2 3"},
+    "live": {"colour": "#C85200", "marker": "X", "dash": "12 2 2 2 2 2"},
 }
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 from tl_experiments.fingerprints import sha256_of
-from tl_helpers import data, sources
+from tl_helpers import data, origins
 
 REAL = os.environ.get("TL_DATA_DIR")
 needs_real_data = pytest.mark.skipif(not REAL, reason="TL_DATA_DIR is not set: no MNIST and CIFAR-10 to compare with")
@@ -56,8 +56,8 @@ def alone(monkeypatch, tmp_path):
 
 
 def a_new_kernel():
-    sources._show.cache_clear()
-    sources._download.cache_clear()
+    origins._show.cache_clear()
+    origins._download.cache_clear()
 
 
 @pytest.fixture
@@ -304,8 +304,8 @@ def cached(tmp_path, monkeypatch):
     stream = io.BytesIO()
     np.savez(stream, **keras_arrays("mnist"))
     right = stream.getvalue()
-    known = replace(sources.KNOWN["mnist"], sha256=hashlib.sha256(right).hexdigest())
-    monkeypatch.setitem(sources.KNOWN, "mnist", known)
+    known = replace(origins.KNOWN["mnist"], sha256=hashlib.sha256(right).hexdigest())
+    monkeypatch.setitem(origins.KNOWN, "mnist", known)
     return SimpleNamespace(path=tmp_path / "keras" / "datasets" / "mnist.npz", right=right)
 
 
@@ -332,7 +332,7 @@ def host(cached, monkeypatch):
 
 
 def set_address(monkeypatch, url):
-    monkeypatch.setitem(sources.KNOWN, "mnist", replace(sources.KNOWN["mnist"], url=url))
+    monkeypatch.setitem(origins.KNOWN, "mnist", replace(origins.KNOWN["mnist"], url=url))
 
 
 def send(handler, content, length=None, status=200):
@@ -386,7 +386,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_download_that_fails_leaves_nothing_is_told_once_and_tried_once(host, cached, notices, monkeypatch, failure):
-    monkeypatch.setattr(sources, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(origins, "STALL_SECONDS", 0.2)
     was, (host.serve, reason) = host.serve, FAILURES[failure]
     assert [data.load("mnist").name for _ in range(2)] == ["mnist-5000"] * 2
     assert (len(host.asked), len(notices)) == (1, 1)
@@ -434,7 +434,7 @@ def test_the_archive_of_cifar10_is_read_as_keras_reads_it(tmp_path, monkeypatch)
     arrays = keras_arrays("cifar10", train=50)
     rows = {"test_batch": ("test", slice(20)), "batches.meta": ("test", slice(0))}
     rows |= {f"data_batch_{k + 1}": ("train", slice(10 * k, 10 * k + 10)) for k in range(5)}
-    path = tmp_path / "keras" / "datasets" / sources.KNOWN["cifar10"].cached
+    path = tmp_path / "keras" / "datasets" / origins.KNOWN["cifar10"].cached
     path.parent.mkdir()
     with tarfile.open(path, "w:gz") as archive:
         for name, (side, chosen) in rows.items():
@@ -443,8 +443,8 @@ def test_the_archive_of_cifar10_is_read_as_keras_reads_it(tmp_path, monkeypatch)
             entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
             entry.size = len(batch)
             archive.addfile(entry, io.BytesIO(batch))
-    known = replace(sources.KNOWN["cifar10"], sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    monkeypatch.setitem(sources.KNOWN, "cifar10", known)
+    known = replace(origins.KNOWN["cifar10"], sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setitem(origins.KNOWN, "cifar10", known)
     loaded = data.load("cifar10")
     assert np.array_equal(loaded.images, np.concatenate([arrays["x_train"], arrays["x_test"]]))
     assert loaded.labels.tolist() == [*arrays["y_train"].ravel(), *arrays["y_test"].ravel()]
@@ -454,12 +454,12 @@ def test_the_archive_of_cifar10_is_read_as_keras_reads_it(tmp_path, monkeypatch)
 def test_files_addresses_and_checksums_are_those_of_keras():
     from keras.src.datasets import cifar10, mnist
 
-    known, source = sources.KNOWN["mnist"], inspect.getsource(mnist)
+    known, source = origins.KNOWN["mnist"], inspect.getsource(mnist)
     assert known.sha256 in source
     assert known.url.removesuffix("mnist.npz") in source
     assert "fname=path" in source
     assert f'path="{known.cached}"' in source
-    known, source = sources.KNOWN["cifar10"], inspect.getsource(cifar10)
+    known, source = origins.KNOWN["cifar10"], inspect.getsource(cifar10)
     assert known.sha256 in source
     assert known.url in source
     assert f'dirname = "{known.cached.removesuffix("_archive")}"' in source
@@ -471,7 +471,7 @@ def test_keras_finds_what_was_downloaded(host, cached, monkeypatch):
     from keras.src.utils import file_utils
 
     data.load("mnist")
-    right, valid = sources.KNOWN["mnist"].sha256, file_utils.validate_file
+    right, valid = origins.KNOWN["mnist"].sha256, file_utils.validate_file
     monkeypatch.setattr(config, "_KERAS_DIR", os.environ["KERAS_HOME"])
     monkeypatch.setattr(file_utils, "validate_file", lambda path, _, algorithm: valid(path, right, algorithm))
     (images, _), _ = keras.datasets.mnist.load_data()
@@ -537,7 +537,7 @@ def test_the_notice_tells_what_why_and_how(notices, monkeypatch):
 
 
 def test_a_notice_escapes_what_it_quotes(notices):
-    sources._show("a < b", "<script>alert(1)</script> & more {}")
+    origins._show("a < b", "<script>alert(1)</script> & more {}")
     (notice,) = notices
     assert "<script>" not in notice["text/html"]
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more {}" in notice["text/html"]
@@ -610,7 +610,7 @@ def test_a_known_data_set_is_made_in_any_size(folder, name):
 
 def test_the_near_pair_shares_no_class_and_splits_like_any_data_set(folder):
     both = data.CIFAR10_A + data.CIFAR10_B
-    assert sorted(both) == sorted(sources.KNOWN["cifar10"].class_names)
+    assert sorted(both) == sorted(origins.KNOWN["cifar10"].class_names)
     assert len(data.CIFAR10_A) == len(data.CIFAR10_B) == 5
     part = data.only(data.load("cifar10"), data.CIFAR10_B)
     split = data.few_shot(part, per_class=1)
