@@ -455,6 +455,8 @@ ANY_LOOKS = {"this": ("#0072B2", ""), "from scratch": ("#F0E442", "5 1.5"), "ran
 def test_an_arm_looks_as_python_says_and_can_be_seen(open_tab, page_of, shown, theme):
     made = explorer.Explorer("far", 5, states="FFR", shown=shown)
     looks = {name: {"colour": colour, "marker": "s", "dash": dash} for name, (colour, dash) in ANY_LOOKS.items()}
+    arm = next(one["arm"] for one in made.payload["settings"] if one["states"] == "FFR")
+    looks[arm] = looks.pop("this")
     made.payload = made.payload | {"looks": made.payload["looks"] | looks}
     tab = open_tab(page_of(made))
     tab.page.evaluate(IN_THEME, theme)

@@ -203,7 +203,7 @@ def payload(table: pd.DataFrame | None = None, pictures: bool = True) -> dict[st
         "pairs": [_pair(name, network, pictures) for name in PAIRS],
         "labels": list(EXPLORED),
         "layers": _layers(network),
-        "settings": [{"method": s.method, "states": s.states, "pairs": _where(s)} for s in OFFER],
+        "settings": [{"method": s.method, "states": s.states, "pairs": _where(s), "arm": s.names[0]} for s in OFFER],
         "quantile": round(measures.quantile(counts.pop()), 4),
         "runs": runs,
     }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tl_helpers.training import History  # loads TensorFlow, as workbench does
 
 IDLE = {"status": "idle", "message": "Train runs this choice in the kernel, as the records were made.", "steps": []}
-DRAWN = ("this", "A", "from scratch", "random, frozen", "live")  # what its figures show
+DRAWN = ("A", "from scratch", "random, frozen", "live")  # what its figures show besides the arm that is chosen
 Told = dict[str, Any]
 
 
@@ -71,7 +71,8 @@ class Explorer(Page, program=FRONT / "explorer.js"):
     ) -> None:
         choice = _choice({"pair": pair, "labels": labels, "method": method, "states": states})
         shown = choices.payload() if shown is None else shown
-        super().__init__(payload=shown | {"looks": page_looks(DRAWN)}, choice=choice, live=IDLE | {"choice": None})
+        names = dict.fromkeys([*DRAWN, *(setting["arm"] for setting in shown["settings"])])
+        super().__init__(payload=shown | {"looks": page_looks(names)}, choice=choice, live=IDLE | {"choice": None})
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.on_msg(self._heard)

@@ -20,9 +20,8 @@ __all__ = ["Movable", "Page", "Quiz", "WidgetError", "page_looks", "quizzes"]
 MOST_SERIES = 4
 FRONT = Path(__file__).parent / "front"  # the programs of all widgets
 Values = Iterable[Any]
-# What the explorer compares is no arm of its own: any may be chosen, pinned or trained live.
+# What the explorer draws is an arm, but for a pinned run whose arm is drawn already, and the run in the kernel.
 ROLES = {
-    "this": {"colour": "#0072B2", "marker": "o", "dash": ""},
     "A": {"colour": "#A3478C", "marker": "s", "dash": "9 3 2 3"},
     "live": {"colour": "#C85200", "marker": "X", "dash": "12 2 2 2 2 2"},
 }

@@ -5,7 +5,7 @@ import { button, keepKeys, listOf, make, offer } from "./common.js";
 import { figures } from "./explorer_figures.js";
 import { Layers } from "./explorer_layers.js";
 import { Live } from "./explorer_live.js";
-import { RANDOM, Records, SCRATCH, write } from "./explorer_records.js";
+import { RANDOM, RANDOM_ARM, Records, SCRATCH, SCRATCH_ARM, write } from "./explorer_records.js";
 import { codes, comparison, facts, sentence, tried, validated } from "./explorer_texts.js";
 
 /** @import { Place } from "./common.js" */
@@ -235,11 +235,19 @@ class Explorer {
       return run ? [{ name, told, look, band, run }] : [];
     };
     const live = this.live?.drawn();
+    const arm = records.arm(choice);
+    const other = pinned ? records.arm(pinned) : "";
+    const drawn = [arm, SCRATCH_ARM, RANDOM_ARM]; // what is pinned may be one of these with other labels
+    const pinnedLook = drawn.includes(other) ? looks.A : looks[other];
+    const baseline = (/** @type {string} */ states, /** @type {string} */ name) => {
+      const base = records.plain(choice, states);
+      return base === run ? [] : recorded(base, name);
+    };
     return [
-      ...recorded(run, pinned ? "B" : "this", looks.this, true),
-      ...recorded(pinned?.pair === choice.pair ? records.of(pinned) : null, "A", looks.A, true),
-      ...recorded(records.plain(choice, SCRATCH), "from scratch"),
-      ...recorded(records.plain(choice, RANDOM), "random, frozen"),
+      ...recorded(run, pinned ? "B" : "this", looks[arm], true),
+      ...recorded(pinned?.pair === choice.pair ? records.of(pinned) : null, "A", pinnedLook, true),
+      ...baseline(SCRATCH, SCRATCH_ARM),
+      ...baseline(RANDOM, RANDOM_ARM),
       ...(live ? [this.liveSeries(live)] : []),
     ];
   }

@@ -3,7 +3,7 @@
 /** @import { Looks } from "./charts.js" */
 /** @typedef {{ pair: string, labels: number, method: string, states: string }} Choice */
 /** @typedef {{ name: string, output: string, parameters: number }} Layer */
-/** @typedef {{ method: string, states: string, pairs: string[] }} Setting */
+/** @typedef {{ method: string, states: string, pairs: string[], arm: string }} Setting */
 /**
  * A pair of tasks; what is behind `head` is there if the page was built with the images.
  * @typedef {object} Pair
@@ -51,6 +51,8 @@ export const WORDS = /** @type {Record<string, string>} */ ({
 });
 export const SCRATCH = "RRR";
 export const RANDOM = "ZZZ";
+export const SCRATCH_ARM = "from scratch";
+export const RANDOM_ARM = "random, frozen";
 
 /**
  * What becomes of the layers when one of them takes a state: what is copied, and what is frozen, is a beginning.
@@ -96,6 +98,14 @@ export class Records {
    */
   number(method, states) {
     return this.settings.findIndex((setting) => setting.method === method && setting.states === states);
+  }
+
+  /**
+   * The name under which a choice has its look.
+   * @param {Choice} choice
+   */
+  arm({ method, states }) {
+    return this.settings[this.number(method, states)].arm;
   }
 
   /** @param {Choice} choice */
