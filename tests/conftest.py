@@ -19,11 +19,11 @@ PATIENCE = 30_000  # milliseconds that an expectation about a page has, however 
 # imports, or of a `pytestmark` in it.
 MARKS = ("browser", "training", "site", "slow")
 FIXTURES = {"chromium": "browser", "site": "site", "source": "training", "done": "training"}
+# Modules that load TensorFlow as soon as they are imported.
+LOADERS = "checkpoints|clones|graph|heads|knowledge|models|prefixes|running|steps|store|training|transfer|workbench"
 IMPORTS = {
     "browser": re.compile(r"^from (playwright|axe_playwright_python)\b", re.M),
-    "training": re.compile(
-        r"^from (keras|tl_base\.backend)\b|^from tl_helpers import .*\b(knowledge|models|training|transfer)\b", re.M
-    ),
+    "training": re.compile(rf"^from (keras|tl_base\.backend)\b|^from tl_\w+ import .*\b({LOADERS})\b", re.M),
 }
 
 

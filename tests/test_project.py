@@ -6,6 +6,7 @@ import re
 import sys
 import tomllib
 
+import conftest
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -210,3 +211,35 @@ def test_every_set_up_takes_the_locked_versions(root, name):
     set_ups = [line for line in lines if re.search("pip (install|download) .*requirements.txt", line)]
     assert set_ups
     assert [line for line in set_ups if "-c constraints.txt -r requirements.txt" not in line] == []
+
+
+# --- What `make check` leaves out ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "marks"),
+    [
+        ("from playwright.sync_api import expect", ["browser"]),
+        ("from tl_base.backend import keras", ["training"]),
+        ("from tl_helpers import data, models", ["training"]),
+        ("from tl_helpers import data", []),
+        ("    from tl_helpers import models", []),  # when a test runs, not when its file is imported
+    ],
+)
+def test_a_test_file_is_known_by_what_it_imports(line, marks, tmp_path):
+    path = tmp_path / "test_new.py"
+    path.write_text(f"import os\n{line}\n")
+    assert conftest.marks_of(path) == marks
+
+
+def test_the_modules_that_load_tensorflow_are_known(root):
+    """Go through the imports at the top of the modules, and what those import in turn."""
+    above = {}
+    for package in PACKAGES:
+        for path in (root / package).glob("*.py"):
+            lines = re.findall(r"^from (tl_\w+)(?:\.(\w+))? import (.+)$", path.read_text(encoding="utf-8"), re.M)
+            above[path.stem] = {module or name for _, module, names in lines for name in re.findall(r"\w+", names)}
+    found = {"backend"}
+    while more := {name for name, needs in above.items() if needs & found} - found:
+        found |= more
+    assert set(conftest.LOADERS.split("|")) | {"backend"} == found

@@ -70,6 +70,7 @@ def test_a_target_of_ones_own_that_is_none_is_said(tmp_path):
         experiments.run(grid, tmp_path / "a.csv", progress=False)
 
 
+@pytest.mark.slow
 def test_processes_of_an_earlier_call_do_not_bring_old_data_along(monkeypatch):
     def places(names=()):
         return set(runner.distribute(toy.place_of_data, [1, 2, 3, 4], jobs=2, names=names))
