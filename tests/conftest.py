@@ -20,7 +20,9 @@ PATIENCE = 30_000  # milliseconds that an expectation about a page has, however 
 MARKS = ("browser", "training", "site", "slow")
 FIXTURES = {"chromium": "browser", "site": "site", "source": "training", "done": "training"}
 # Modules that load TensorFlow as soon as they are imported.
-LOADERS = "checkpoints|clones|graph|heads|knowledge|models|prefixes|running|steps|store|training|transfer|workbench"
+LOADERS = (
+    "checkpoints|clones|graph|heads|knowledge|models|prefixes|results|running|steps|store|training|transfer|workbench"
+)
 IMPORTS = {
     "browser": re.compile(r"^from (playwright|axe_playwright_python)\b", re.M),
     "training": re.compile(rf"^from (keras|tl_base\.backend)\b|^from tl_\w+ import .*\b({LOADERS})\b", re.M),

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from scipy import stats
 
 from tl_base.backend import tf
-from tl_base.modules import bundle
+from tl_base.bundler import bundle
 from tl_experiments import drawing
 from tl_helpers import data, models, records, training, transfer
 from tl_helpers.widgets import FRONT

@@ -18,7 +18,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tl_base.modules import bundle
+from tl_base.bundler import bundle
 from tl_experiments import card, choices, explorer
 from tl_helpers import data, measures, widgets
 

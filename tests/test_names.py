@@ -6,13 +6,17 @@ import toy_experiments as toy
 import tl_experiments as experiments
 from tl_experiments import grid
 from tl_experiments.names import depth_of
+from tl_experiments.recipes import DEPTHS
 from tl_helpers import models
 
 
-def test_a_source_counts_its_layers_as_the_grid_does():
-    network = models.source_cnn()
-    for layer in network.layers[:-1]:
-        assert depth_of("cifar10", layer.name) == len(models.weight_layers(models.features_at(network, layer.name)))
+@pytest.mark.parametrize("name", grid.SOURCES)
+def test_a_source_counts_its_layers_as_the_grid_does(name):
+    network = models.pretrained(name)
+    depths = {layer: len(models.weight_layers(models.features_at(network, layer))) for layer in models.places(network)}
+    del depths[network.layers[-1].name]  # the source's own outputs are no features
+    assert depths == DEPTHS[name]
+    assert {layer: depth_of(name, layer) for layer in depths} == depths
 
 
 def test_a_grid_knows_the_sources_that_ship():

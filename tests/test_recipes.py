@@ -25,7 +25,7 @@ def test_the_grids_still_name_every_recorded_run_and_no_other(shipped):
     runs = {run.key: run for make in experiments.known().values() for run in experiments.expand(make(shipped))}
     assert set(runs) == set(shipped.key)
     assert [runs[key].arm for key in shipped.key] == list(shipped.arm)
-    assert len(runs) == 8434
+    assert len(runs) == len(shipped) > 8000
 
 
 def test_every_record_did_what_its_arm_says(shipped):

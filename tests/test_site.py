@@ -475,8 +475,10 @@ def test_the_reference_describes_every_public_function(site):
         f"{thing.__module__}.{name}"
         for module in (getattr(tl_helpers, part) for part in tl_helpers.__all__ if part != "experiments")
         for name, thing in vars(module).items()
-        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_")
+        if (inspect.isfunction(thing) or inspect.isclass(thing))
+        and thing.__module__ == module.__name__
+        and not name.startswith("_")
     }
     assert len(public) > 50
     assert public - described == set()
-    assert {f"tl_experiments.{name}" for name in ("Grid", "run", "records", "estimate")} <= described
+    assert {f"tl_experiments.{name}" for name in ("Grid", "run", "known", "estimate")} <= described

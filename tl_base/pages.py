@@ -11,7 +11,7 @@ from typing import Any
 import anywidget
 import numpy as np
 
-from tl_base.modules import bundle
+from tl_base.bundler import bundle
 
 # The end of a widget's program on a page without a kernel: it takes the first place of its kind that is still free.
 _START = """const places = [...document.querySelectorAll('[data-widget="{kind}"]')];

@@ -26,6 +26,7 @@ from tl_base.files import FileError
 from tl_base.pictures import DataError
 from tl_experiments import Grid, estimate, expand, known, run
 from tl_experiments.card import TOLERANCE, repeat, write_card
+from tl_experiments.names import ExperimentError
 from tl_experiments.runner import Where
 from tl_helpers import asset, records
 from tl_helpers.records import RecordsError
@@ -90,7 +91,13 @@ def _repeat(options: argparse.Namespace, where: Where) -> int:
 def _do(name: str, make: Callable[[pd.DataFrame], Sequence[Grid]], options: argparse.Namespace, where: Where) -> None:
     path = options.output
     so_far = records.load(path) if os.path.lexists(path) else pd.DataFrame(columns=records.COLUMNS)
-    grids = make(so_far)
+    try:
+        grids = make(so_far)
+    except ExperimentError as error:
+        if not options.dry_run:
+            raise
+        print(f"{name}: waits for what is chosen before, and is not priced. {error}", flush=True)
+        return
     runs, combinations = expand(grids), sum(grid.size for grid in grids)
     done = set(so_far.key)
     missing = sum(run.key not in done for run in runs)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import traitlets
 from PIL import Image, ImageDraw
 
-from tl_base.modules import bundle
+from tl_base.bundler import bundle
 from tl_base.pages import Page
 from tl_base.pictures import SIDE
 from tl_helpers import asset, data

@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from tl_experiments.recipes import CNN_DEPTHS, RNN_DEPTHS, Recipe
+from tl_experiments.recipes import DEPTHS, Recipe
 from tl_helpers.records import RecordsError
 
 
@@ -23,7 +23,7 @@ def depth_of(source: str, layer: str) -> int:
     """
     if ":" in source:
         return _depth_in(source, resolved(source), layer)
-    depths = RNN_DEPTHS if source == "cifar10-rows" else CNN_DEPTHS
+    depths = DEPTHS[source.partition("@")[0]]
     if layer not in depths:
         raise ExperimentError(f"The source {source!r} has no layer {layer!r} to cut at. It has {', '.join(depths)}.")
     return depths[layer]

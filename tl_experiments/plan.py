@@ -35,7 +35,7 @@ def base_run(run: Run) -> Run:
 
 def prefix_key(run: Run) -> Hashable:
     """Return what decides the activations of a run's frozen prefix; None where there is none to keep."""
-    if METHODS[run.method].looks_at_images or not IMAGE_MEASURES.isdisjoint(run.measures):
+    if not METHODS[run.method].on_activations or not IMAGE_MEASURES.isdisjoint(run.measures):
         return None
     if run.layers_frozen == 0 and run.method != "feature extraction":
         return None

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from tl_helpers.transfer import Result
 
 OTHER_SEED = 1000  # added to a run's seed where a second network must differ from the first
-SOURCES = ("cifar10", "cifar10-a", "cifar10-rows", "digits")  # named here, a grid needs no TensorFlow
 HALVES = ("cifar10-a", "cifar10-b")  # five classes of CIFAR-10 each
-# Weight layers up to and with each layer: the most that `layers_copied` can be.
+# Of each source that ships, the weight layers up to and with each layer: the most that `layers_copied` can be. It is
+# said here so that a grid needs no TensorFlow; a test compares it with the networks.
 CNN_DEPTHS = {"rescale": 0, "conv1": 1, "pool1": 1, "conv2": 2, "pool2": 2, "conv3": 3, "flatten": 3, "dense": 4}
-RNN_DEPTHS = {"rescale": 0, "rows": 0, "gru": 1, "dense": 2}
+DEPTHS = dict.fromkeys(("cifar10", "cifar10-a", "digits"), CNN_DEPTHS) | {
+    "cifar10-rows": {"rescale": 0, "rows": 0, "gru": 1}
+}
+SOURCES = tuple(DEPTHS)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 MODULE_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -255,7 +258,7 @@ def trunk(recipe: Recipe) -> str:
 
     All up to conv3, or up to the run's own cut where that lies higher, or where the source is another network.
     """
-    chain = recipe.source.partition("@")[0] in SOURCES and recipe.source != "cifar10-rows"
+    chain = DEPTHS.get(recipe.source.partition("@")[0]) is CNN_DEPTHS
     return "conv3" if chain and CNN_DEPTHS[recipe.layer] <= CNN_DEPTHS["conv3"] else recipe.layer
 
 
@@ -402,26 +405,29 @@ class Method:
         Its own arguments; those with a star it needs.
     before : callable
         From a recipe to what is made before the call, in turn: names and calls.
-    looks_at_images : bool
-        Whether its constraint looks at the images themselves, so that no activations can be kept in their place.
+    on_activations : bool
+        Whether it may be given the activations of a frozen prefix in the place of the images, which saves time. Not
+        where its constraint looks at the images.
     """
 
     call: Callable[[Recipe], Call]
     spelling: Callable[[Copied, int], dict[str, Any] | None]
     settings: tuple[str, ...] = ()
     before: Callable[[Recipe], Calls] = lambda recipe: iter(())
-    looks_at_images: bool = False
+    on_activations: bool = False
 
 
 METHODS = {
-    "feature extraction": Method(_feature_extraction, _all_frozen, ("standardise",)),
-    "parameter transfer": Method(_parameter_transfer, _frozen_is_copied, ("head_rate",)),
-    "LP-FT": Method(_lp_ft, _some_copied_trains, ("head_rate", "probe_steps")),
-    "L2-SP": Method(_knowledge_transfer, _trains_what_has_a_source, ("alpha*", "beta"), _l2_sp),
+    "feature extraction": Method(_feature_extraction, _all_frozen, ("standardise",), on_activations=True),
+    "parameter transfer": Method(_parameter_transfer, _frozen_is_copied, ("head_rate",), on_activations=True),
+    "LP-FT": Method(_lp_ft, _some_copied_trains, ("head_rate", "probe_steps"), on_activations=True),
+    "L2-SP": Method(_knowledge_transfer, _trains_what_has_a_source, ("alpha*", "beta"), _l2_sp, on_activations=True),
     "distillation": Method(
-        _knowledge_transfer, _frozen_is_copied, ("teacher*", "temperature", "weight"), _distillation, True
+        _knowledge_transfer, _frozen_is_copied, ("teacher*", "temperature", "weight"), _distillation
     ),
-    "attention transfer": Method(_knowledge_transfer, _has_source, ("strength*", "layers"), _attention_transfer),
-    "logic rules": Method(_knowledge_transfer, _frozen_is_copied, ("rules*", "strength", "weight"), _logic_rules, True),
+    "attention transfer": Method(
+        _knowledge_transfer, _has_source, ("strength*", "layers"), _attention_transfer, on_activations=True
+    ),
+    "logic rules": Method(_knowledge_transfer, _frozen_is_copied, ("rules*", "strength", "weight"), _logic_rules),
     "from scratch": Method(_from_scratch, _nothing_copied),
 }

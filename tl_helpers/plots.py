@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 
 from tl_base import figures
 from tl_base.figures import BookFigure, broken, columns_on, sheet, styled
-from tl_base.grids import image_grid as image_grid
-from tl_base.grids import picture_rows as picture_rows
-from tl_base.grids import strongest as strongest
+from tl_base.galleries import image_grid as image_grid
+from tl_base.galleries import picture_rows as picture_rows
+from tl_base.galleries import strongest as strongest
 from tl_helpers.looks import INKS, Look, looks_of
 from tl_helpers.measures import mean_interval
 

@@ -5,140 +5,29 @@ Taught in: chapter 3 (The three methods) and its sections; chapter 4 (Worked exa
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 
-from tl_base import graph, prefixes, running
+from tl_base import prefixes, running
 from tl_base.backend import keras
 from tl_helpers import models, training
 from tl_helpers.data import Dataset, Split
 from tl_helpers.knowledge import Adaptation, Knowledge
+
+# NAME as NAME: what chapters and the other modules read as transfer.NAME
+from tl_helpers.results import Result as Result
+from tl_helpers.results import Score as Score
+from tl_helpers.results import TransferError as TransferError
+from tl_helpers.results import check_names
+from tl_helpers.results import evaluate as evaluate
 from tl_helpers.training import Budget, History
 
 PATIENCE = 2.0  # seconds without a progress bar
 Initialisation = Literal["source", "random"]
 Widths = tuple[int, ...]
-
-
-class TransferError(ValueError):
-    """The settings of a transfer make no sense together."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """How a network did on one data set.
-
-    Attributes
-    ----------
-    accuracy : float
-        Share of images classified rightly.
-    per_class_accuracy : ndarray, shape (classes,), float64
-        The same for the images of each class; NaN for a class without images.
-    confusion : ndarray, shape (classes, classes), int64
-        Row: true class, column: predicted class.
-    predictions : ndarray, shape (N,), int64
-        Predicted class of each image.
-    """
-
-    accuracy: float
-    per_class_accuracy: np.ndarray
-    confusion: np.ndarray
-    predictions: np.ndarray
-
-
-@dataclass(frozen=True)
-class Result:
-    """A network adapted to a target task, and what it cost. Fitting never sees the test set.
-
-    Attributes
-    ----------
-    method : str
-    model : keras.Model
-        Images, 0 to 255, in the shape that the source takes, to logits ``(N, classes)``.
-    history : training.History
-    validation_accuracy : float
-        After the last step.
-    trainable_parameters : int
-        Numbers that a training step updates (in the last phase, where there are two).
-    seconds : float
-        Wall-clock time of the forward pass through the frozen part and of all training steps.
-    settings : mapping
-        Every argument of the call but the source and the data, with the defaults that were used.
-    class_names : tuple of str
-        What the outputs mean, in order.
-    """
-
-    method: str
-    model: keras.Model
-    history: History
-    validation_accuracy: float
-    trainable_parameters: int
-    seconds: float
-    settings: Mapping[str, Any]
-    class_names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
-
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        """Let a result be pickled and copied, which a read-only mapping does not allow."""
-        return Result, tuple((vars(self) | {"settings": dict(self.settings)}).values())
-
-    def evaluate(self, dataset: Dataset) -> Score:
-        """Score the network on a data set whose classes are those that it learned: `evaluate`."""
-        return evaluate(self.model, dataset, self.class_names)
-
-
-def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | None = None) -> Score:
-    """Score a network on a data set.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Images to logits.
-    dataset : data.Dataset
-        For a final number: the test part of a split, once.
-    class_names : sequence of str, optional
-        What the network's outputs mean. Without it, only their number is compared: a bare network has no names.
-
-    Raises
-    ------
-    TransferError, ModelError
-        If the network has another number of classes, other ones, or the same in another order; if it takes images of
-        another shape.
-
-    Notes
-    -----
-    Taught in: chapter 4 (Worked example).
-    """
-    classes, count = len(dataset.class_names), graph.graph_of(model).outputs[0].shape[-1]
-    if count != classes:
-        raise TransferError(f"The network has {count} outputs, but {dataset.name!r} has {classes} classes.")
-    if class_names is not None:
-        _check_names(class_names, dataset, "the network learned")
-    predictions = running.outputs(model, dataset.images).argmax(1)
-    confusion = np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
-    with np.errstate(invalid="ignore"):  # 0/0 is NaN
-        per_class = np.diag(confusion) / confusion.sum(1)
-    return Score(float(np.mean(predictions == dataset.labels)), per_class, confusion, predictions)
-
-
-def _check_names(class_names: Sequence[str], dataset: Dataset, whose: str) -> None:
-    """Refuse a data set whose labels mean something else."""
-    ours, theirs = tuple(map(str, class_names)), tuple(map(str, dataset.class_names))
-    if ours == theirs:
-        return
-    remedy = "A label would mean another class: train on the classes that you score."
-    if set(ours) == set(theirs):
-        remedy = "Bring them into the same order: data.only(dataset, class_names)."
-    raise TransferError(
-        f"The classes that {whose} are {graph.listed(ours)}, in this order; {dataset.name!r} has "
-        f"{graph.listed(theirs)}. {remedy}"
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -407,7 +296,7 @@ def _target(source: keras.Model, train: Dataset, settings: Settings) -> tuple[_T
 def _adapt(method: str, source: keras.Model, split: Split, settings: Settings) -> Result:
     """Build the target network and train it: all that is not frozen, or first the new layers and then all."""
     for part in (split.validation, split.test):
-        _check_names(split.train.class_names, part, f"{split.train.name!r} trains on")
+        check_names(split.train.class_names, part, f"{split.train.name!r} trains on")
     target, settings = _target(source, split.train, settings)
     adaptation = Adaptation(source, target.model, split.train, target.copied, target.freeze)
     terms = [item.term(adaptation) for item in settings.knowledge]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tl_base.modules import ModuleError, bundle
+from tl_base.bundler import ModuleError, bundle
 from tl_base.pages import Page
 from tl_helpers.widgets import FRONT, Quiz
 
