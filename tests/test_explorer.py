@@ -310,12 +310,9 @@ def test_examples_are_those_that_only_one_gets_right(tab, shown):
     if "picture" not in pair:
         expect(tab.page.locator(".tlx-compare")).to_contain_text("built without them")
         return
-    answers = [
-        shown["runs"][
-            f"far|{labels}|{shown['settings'].index({'method': 'plain', 'states': 'FFR', 'pairs': ['far', 'near']})}"
-        ]["answers"]
-        for labels in (10, 2)
-    ]
+    offered = [(one["method"], one["states"]) for one in shown["settings"]]
+    number = offered.index(("plain", "FFR"))
+    answers = [shown["runs"][f"far|{labels}|{number}"]["answers"] for labels in (10, 2)]
     only_a = [i for i, truth in enumerate(pair["truth"]) if answers[0][i] == truth != answers[1][i]]
     gallery = tab.page.locator(".tlx-gallery").first
     expect(gallery).to_contain_text(f"Only A is right: {len(only_a)} of 100 test images")
