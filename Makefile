@@ -11,7 +11,7 @@ DENO := $(BIN)/deno
 # Test files run side by side, each as a whole, in the order of tests/conftest.py; more than four at once take more
 # memory than a laptop has.
 PYTEST := TQDM_DISABLE=1 $(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
-COVERAGE := --cov --cov-report=term
+COVERAGE := --cov --cov-report=term --cov-fail-under=95
 FAST := not browser and not training and not site and not slow
 # What is asked of the programs of the pages, in this order.
 FRONT := tl_helpers/front
