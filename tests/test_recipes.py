@@ -5,7 +5,7 @@ import json
 import pytest
 
 import tl_experiments as experiments
-from tl_experiments import Run, arms, calls, workbench
+from tl_experiments import Run, arms, calls, plan, workbench
 from tl_experiments.calls import Call, Name
 from tl_experiments.names import depth_of
 from tl_experiments.recipes import METHODS, Method
@@ -74,6 +74,19 @@ def test_a_new_method_is_added_in_one_place(monkeypatch):
     assert records.history(row)["loss"] == pytest.approx(names["result"].history.loss, rel=1e-4)
     with pytest.raises(experiments.ExperimentError, match="has no setting 'alpha'"):
         experiments.Grid("new", **SMALL, method=["one layer"], settings=[{"alpha": 1.0}])
+
+
+def test_a_method_gets_activations_for_images_only_if_it_says_so(monkeypatch):
+    """A term that reads the images would else be given what frozen layers make of them, without a word."""
+    axes = SMALL | {"layers_frozen": [1], "method": ["some"]}
+    kept = {}
+    for on_activations in (False, True):
+        method = Method(_scaled, lambda recipe, depth: {}, on_activations=on_activations)
+        monkeypatch.setitem(METHODS, "some", method)
+        (run,) = experiments.Grid("new", **axes).runs()
+        kept[on_activations] = plan.prefix_key(run) is not None
+    assert kept == {False: False, True: True}
+    assert Method(_scaled, lambda recipe, depth: {}).on_activations is False
 
 
 @pytest.mark.parametrize(
