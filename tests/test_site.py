@@ -446,7 +446,7 @@ def test_every_chapter_has_its_questions(visit, page):
 
 
 SCREENS = [(1400, "light"), (360, "dark")]
-# Pages of a make of their own are looked at on both screens, the chapters in turn on one of them: axe takes a page 15 s.
+# Pages of a make of their own are looked at on both screens, the others in turn on one: axe takes a page 15 s.
 OWN_MAKE = ("index", "search", "chapters/04_1_results", "chapters/04_2_explorer", "chapters/07_draw_it")
 LOOKS = [
     (page, *screen)
