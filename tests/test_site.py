@@ -446,16 +446,10 @@ def test_every_chapter_has_its_questions(visit, page):
 
 
 SCREENS = [(1400, "light"), (360, "dark")]
-# Pages of a make of their own are looked at on both screens, the others in turn on one: axe takes a page 15 s.
-OWN_MAKE = ("index", "search", "chapters/04_1_results", "chapters/04_2_explorer", "chapters/07_draw_it")
-LOOKS = [
-    (page, *screen)
-    for place, page in enumerate([*PAGES, "search"])
-    for screen in (SCREENS if page in OWN_MAKE else [SCREENS[place % 2]])
-]
 
 
-@pytest.mark.parametrize(("page", "width", "theme"), LOOKS)
+@pytest.mark.parametrize(("width", "theme"), SCREENS)
+@pytest.mark.parametrize("page", [*PAGES, "search"])
 def test_is_accessible(chromium, address, page, width, theme):
     """Find no violation of WCAG 2.2 AA by axe-core."""
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
