@@ -139,13 +139,11 @@ each_chapter = pytest.mark.parametrize("page", CHAPTERS)
 each_screen = pytest.mark.parametrize("screen", WIDTHS)
 
 
-@pytest.mark.data
 def test_the_site_holds_the_pages_of_the_table_of_contents(site):
     built = {path.relative_to(site).with_suffix("").as_posix() for path in site.rglob("*.html")}
     assert {page for page in built if not page.startswith("_static/")} == {*PAGES, *MADE_BY_SPHINX}
 
 
-@pytest.mark.data
 @each_screen
 @pytest.mark.parametrize("page", [*PAGES, *MADE_BY_SPHINX])
 def test_loads_all_it_needs_from_its_own_place_without_complaint(visit, page, screen):
@@ -188,7 +186,6 @@ def test_no_line_of_code_is_cut_off(visit, page):
     assert visit(page, "desktop").seen["cut"] == []
 
 
-@pytest.mark.data
 @each_page
 def test_images_load_and_are_described(visit, page):
     seen = visit(page, "desktop").seen
@@ -197,7 +194,6 @@ def test_images_load_and_are_described(visit, page):
     assert names == [], "these images have no alternative text that says what they show"
 
 
-@pytest.mark.data
 @each_chapter
 def test_every_figure_of_the_run_is_on_the_page_with_its_caption(visit, site, page):
     cache = get_cache(site.parent / ".jupyter_cache")
@@ -219,7 +215,6 @@ def notices():
     return {"mnist": mnist, "cifar10": cifar10}
 
 
-@pytest.mark.data
 @each_chapter
 @pytest.mark.parametrize(
     ("name", "sign"), [("mnist", "5,000 of MNIST's 70,000"), ("cifar10", "CIFAR-10 images are not here")]
