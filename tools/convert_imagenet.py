@@ -387,8 +387,8 @@ def write_all(folder, content, licence, names, pictures):
     return exact, stored, card
 
 
-NOTICE = f"""source_imagenet.npz holds weights of EfficientNet-Lite0 (M. Tan and Q. V. Le, 2019). Its authors trained it on
-ImageNet and published it under the Apache License 2.0 with their code (github.com/tensorflow/tpu, models/official/
+NOTICE = f"""source_imagenet.npz holds weights of EfficientNet-Lite0 (M. Tan and Q. V. Le, 2019). Its authors trained it
+on ImageNet and published it under the Apache License 2.0 with their code (github.com/tensorflow/tpu, models/official/
 efficientnet/lite). The weights were taken from {STATE}
 in the Python package {WEIGHTS} (Copyright 2020 ML Illustrated).
 
