@@ -124,9 +124,10 @@ def state(kind: str, name: str) -> object:
         return None  # it ships with the package
     places: list[str | int | None] = [os.environ.get(place) for place in PLACES]
     folder = os.environ.get(PLACES[0])
-    file = Path(folder or "").expanduser() / f"{name.partition('-')[0]}.npz"
-    if folder and file.is_file():
-        places += [file.stat().st_mtime_ns, file.stat().st_size]
+    base = Path(folder or "").expanduser() / name.partition("-")[0]
+    for place in (base.with_suffix(".npz"), base, *sorted(base.glob("*/"))) if folder else ():  # a file, or folders
+        if place.exists():
+            places += [place.stat().st_mtime_ns, place.stat().st_size]
     return places
 
 

@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from tl_experiments.names import ExperimentError, depth_of
-from tl_experiments.recipes import HALVES, METHODS, MODULE_FUNCTION, SOURCES, Recipe, sorted_settings
+from tl_experiments.recipes import HALVES, METHODS, MODULE_FUNCTION, PHOTOGRAPHS, SOURCES, Recipe, sorted_settings
 from tl_helpers import asset
 
 if TYPE_CHECKING:
     import pandas as pd
 
 INITIALISATIONS = ("source", "random", "target")
-TARGETS = ("mnist", "digits", "cifar10", *HALVES)
+TARGETS = ("mnist", "digits", "cifar10", *HALVES, *PHOTOGRAPHS)
 AXES = (
     "method",
     "initialisation",
@@ -80,7 +80,8 @@ class Grid:
         What the runs are for, e.g. ``"tuning"``.
     pairs : sequence of (str, str)
         Source and target. Sources: names of `models.pretrained`, ``"cifar10@4"`` for the state after epoch 4. Targets:
-        ``"mnist"``, ``"digits"``, ``"cifar10"``, and its five-class halves ``"cifar10-a"`` and ``"cifar10-b"``. Either
+        ``"mnist"``, ``"digits"``, ``"cifar10"``, its five-class halves ``"cifar10-a"`` and ``"cifar10-b"``,
+        ``"trashnet"``, and its five classes ``"trashnet-5"`` as `protocol` splits them. Either
         can be ``"module:function"``, which returns a functional `keras.Model` with layers of any names, or a
         `data.Dataset`; each time the same, or the runs are no grid. Every record keeps a fingerprint of what the names
         stood for, and `run` refuses to put runs on another network or on other images beside them in one experiment; a

@@ -1,0 +1,122 @@
+"""Which source, which cut: equal budgets, pairs of seeds, what was expected, and the tables of the records."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tl_experiments as experiments
+from tl_experiments import arms, evidence, protocol, recipes, sources
+from tl_helpers import data
+from tl_helpers.measures import Interval
+
+
+def dataset(counts=(40, 61, 100), side=4):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    images = np.zeros((len(labels), side, side, 3), np.uint8)
+    images[:, 0, 0, 0] = np.arange(len(labels))
+    return data.from_arrays(images, labels, size=32)
+
+
+@pytest.mark.parametrize("make", [sources.choice, sources.published_choice])
+def test_every_arm_has_the_same_budget_of_trials(make):
+    table = pd.DataFrame([vars(run) for run in experiments.expand(make())])
+    trials = table.groupby(["source", "target", "arm", "labels_per_class"], dropna=False).size()
+    assert set(trials) == {4 * len(evidence.TRIED_ON)}
+    assert not table.test.any()
+    assert set(table.seed).isdisjoint(sources.SEEDS)
+    assert table.steps.nunique() == table.batch_size.nunique() == 1
+
+
+@pytest.mark.parametrize("target", list(sources.LABELS))
+def test_no_source_has_seen_the_classes_of_its_target(target):
+    small = sources.source_of(arms.HEAD, target)
+    assert small == ("cifar10-a" if target == "cifar10-b" else "cifar10")
+    assert sources.source_of(arms.LARGE_RANDOM, target) == "imagenet"
+
+
+def test_a_choice_serves_the_numbers_of_labels_that_are_near():
+    assert [sources.tuned_at(n, "trashnet") for n in (1, 2, 5, 10, 20, 45)] == [2, 2, 10, 10, 10, 45]
+    assert [sources.tuned_at(n, "mnist") for n in (1, 2, 5, 10, 20, 50)] == [2, 2, 10, 10, 10, 50]
+    assert all(sources.tuned_at(n, "trashnet") == sources.TUNED_AT for n in sources.LOOKED_AT)
+
+
+def test_the_size_of_photographs_belongs_to_the_source():
+    assert recipes.size_for("imagenet", "trashnet") == {"size": 160}
+    assert recipes.size_for("cifar10@4", "trashnet-5") == {"size": 32}
+    assert recipes.size_for("imagenet", "mnist") == recipes.size_for("cifar10", "cifar10-b") == {}
+    (run, *_) = experiments.expand(sources.published_choice())
+    assert 'images = data.only(data.load("trashnet", size=160), protocol.CLASSES, "trashnet-5")' in run.code()
+    assert "target = protocol.split(images, seed=100)" in run.code()
+
+
+def test_the_published_protocol_draws_its_shares_anew_with_each_seed():
+    images = dataset()
+    splits = [protocol.split(images, seed) for seed in (0, 0, 1)]
+    for split in splits:
+        assert [np.bincount(part.labels).tolist() for part in (split.test, split.validation)] == [
+            [7, 10, 17],
+            [5, 8, 13],
+        ]
+        rows = np.concatenate([part.images[:, 0, 0, 0] for part in (split.train, split.validation, split.test)])
+        assert sorted(rows) == list(range(201))
+    first, again, other = (split.test.images[:, 0, 0, 0].tolist() for split in splits)
+    assert first == again != other
+
+
+# --- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def made(arm, target, labels, values, experiment=sources.REPORT):
+    own = {"experiment": experiment, "target": target, "arm": arm.name, "labels_per_class": labels}
+    return [own | {"seed": seed, "test_accuracy": value} for seed, value in enumerate(values)]
+
+
+def table(*rows):
+    return pd.DataFrame(sum(rows, [])).astype({"labels_per_class": "Int64"})
+
+
+ONE, OTHER = arms.LARGE_HEAD, arms.HEAD
+
+
+def test_a_difference_pairs_seeds_and_pools_numbers_of_labels():
+    noise = np.linspace(0, 0.2, 10)
+    found = table(
+        *(made(ONE, "mnist", n, noise + 0.1 * n) for n in (1, 2)), *(made(OTHER, "mnist", n, noise) for n in (1, 2))
+    )
+    pooled = sources.difference(found, "mnist", ONE, OTHER, (1, 2))
+    assert (pooled.mean, pooled.count) == (pytest.approx(15), 10)
+    assert pooled.high - pooled.low == pytest.approx(0, abs=1e-9)
+    level = sources.difference(found, "mnist", OTHER, None, (1,))
+    assert level.mean == pytest.approx(10)
+
+
+@pytest.mark.parametrize("rows", [
+    [made(ONE, "mnist", 1, [0.5] * 9), made(OTHER, "mnist", 1, [0.5] * 10)],
+    [made(ONE, "mnist", 1, [0.5] * 10), made(OTHER, "mnist", 2, [0.5] * 10)],
+    [made(ONE, "mnist", 1, [0.5] * 10, "reference"), made(OTHER, "mnist", 1, [0.5] * 10)],
+])  # fmt: skip
+def test_a_missing_run_is_said(rows):
+    with pytest.raises(experiments.ExperimentError, match="runs are missing"):
+        sources.difference(table(*rows), "mnist", ONE, OTHER, (1,))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "least", "most", "verdict"),
+    [
+        (1, 2, 0, math.inf, "agrees"),
+        (-1, 2, 0, math.inf, "not told apart"),
+        (-2, -1, 0, math.inf, "contradicts"),
+        (-1, 1, -3, 3, "agrees"),
+        (-1, 4, -3, 3, "not told apart"),
+        (-4, 4, -3, 3, "not told apart"),
+        (3, 4, -3, 3, "contradicts"),
+        (-5, -4, -3, 3, "contradicts"),
+    ],
+)
+def test_the_rule_is_the_same_for_both_sides(low, high, least, most, verdict):
+    expectation = replace(sources.EXPECTATIONS[0], least=least, most=most)
+    assert sources.judge(Interval((low + high) / 2, low, high, 10), expectation) == verdict
