@@ -109,6 +109,8 @@ def pairs(thumbs: NDArray[np.uint8]) -> NDArray[np.int64]:
         later = second > first
         found.append(np.stack([first[later], second[later]], axis=1) + start)
     candidates = np.concatenate([np.empty((0, 2), np.int64), *found])
+    if not len(candidates):
+        return candidates
     needed, places = np.unique(candidates, return_inverse=True)
     fine, places = _details(thumbs[needed].astype(np.float32), 4), places.reshape(-1, 2)
     alike = [
@@ -125,7 +127,7 @@ def _details(images: NDArray[np.float32], blur: float) -> NDArray[np.float32]:
     details = images - gaussian_filter(images, (0, blur, blur, 0), mode="nearest")
     vectors = details.reshape(len(images), -1)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.where(length > FLAT * np.sqrt(max(1, vectors.shape[1])), vectors / np.maximum(length, 1e-6), 0)
+    return np.where(length > FLAT * np.sqrt(vectors.shape[1]), vectors / np.maximum(length, 1e-6), 0)
 
 
 def same(images: NDArray[np.uint8]) -> NDArray[np.int64]:
