@@ -1,6 +1,5 @@
 """Which source, which cut: equal budgets, pairs of seeds, what was expected, and the tables of the records."""
 
-import json
 import math
 from dataclasses import replace
 
@@ -14,11 +13,11 @@ from tl_helpers import data
 from tl_helpers.measures import Interval
 
 
-def dataset(counts=(40, 61, 100), side=4):
+def numbered(counts=(40, 61, 100), groups=None):
+    """Make a data set whose images are row numbers."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    images = np.zeros((len(labels), side, side, 3), np.uint8)
-    images[:, 0, 0, 0] = np.arange(len(labels))
-    return data.from_arrays(images, labels, size=32)
+    rows = np.arange(len(labels))
+    return data.Dataset(rows, labels, tuple("abc"), "rows", "", rows % 3 == 0, groups)
 
 
 @pytest.mark.parametrize("make", [sources.choice, sources.published_choice])
@@ -54,17 +53,24 @@ def test_the_size_of_photographs_belongs_to_the_source():
 
 
 def test_the_published_protocol_draws_its_shares_anew_with_each_seed():
-    images = dataset()
-    splits = [protocol.split(images, seed) for seed in (0, 0, 1)]
+    splits = [protocol.split(numbered(), seed) for seed in (0, 0, 1)]
     for split in splits:
-        assert [np.bincount(part.labels).tolist() for part in (split.test, split.validation)] == [
-            [7, 10, 17],
-            [5, 8, 13],
-        ]
-        rows = np.concatenate([part.images[:, 0, 0, 0] for part in (split.train, split.validation, split.test)])
+        counts = [np.bincount(part.labels).tolist() for part in (split.test, split.validation)]
+        assert counts == [[7, 10, 17], [5, 8, 13]]  # 17 and 13 % of 40, 61 and 100
+        rows = np.concatenate([part.images for part in (split.train, split.validation, split.test)])
         assert sorted(rows) == list(range(201))
-    first, again, other = (split.test.images[:, 0, 0, 0].tolist() for split in splits)
+    first, again, other = (split.test.images.tolist() for split in splits)
     assert first == again != other
+
+
+def test_the_published_protocol_keeps_what_belongs_together_on_one_side():
+    groups = np.arange(201) // 2 * 2
+    split = protocol.split(numbered(groups=groups), 0)
+    sides = [set(groups[part.images]) for part in (split.train, split.validation, split.test)]
+    assert all(sides)
+    assert not (sides[0] & sides[1])
+    assert not (sides[0] & sides[2])
+    assert not (sides[1] & sides[2])
 
 
 # --- Tables ----------------------------------------------------------------------------------------------------------
@@ -76,7 +82,7 @@ def made(arm, target, labels, values, experiment=sources.REPORT):
 
 
 def table(*rows):
-    return pd.DataFrame(sum(rows, [])).astype({"labels_per_class": "Int64"})
+    return pd.DataFrame([row for part in rows for row in part]).astype({"labels_per_class": "Int64"})
 
 
 ONE, OTHER = arms.LARGE_HEAD, arms.HEAD

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tl_base import draws
 from tl_helpers import data
 
 CLASSES = ("cardboard", "glass", "metal", "paper", "plastic")  # without "trash", of which there are 137 photographs
@@ -19,7 +20,7 @@ def split(dataset: data.Dataset, seed: int = 0) -> data.Split:
     Parameters
     ----------
     dataset : data.Dataset
-        Which rows it holds out does not matter.
+        Which rows it holds out does not matter. What belongs together in it stays on one side.
     seed : int
         At least 0; it alone decides which rows are tested, which validate and which train.
 
@@ -33,9 +34,7 @@ def split(dataset: data.Dataset, seed: int = 0) -> data.Split:
     Thung and Yang (2016), TrashNet, https://github.com/garythung/trashnet: "around 75% test accuracy (with 70/13/17
     train/val/test split)". Which photographs were on which side stands in files there that are not used here.
     """
-    generator = np.random.default_rng(seed)
+    order = draws.shuffled(dataset.labels, np.ones(len(dataset), bool), seed)
     held = np.zeros(len(dataset), bool)
-    for label in range(len(dataset.class_names)):
-        rows = generator.permutation(np.flatnonzero(dataset.labels == label))
-        held[rows[: round(TESTED * len(rows))]] = True
+    held[draws.share(order, [round(TESTED * len(rows)) for rows in order], dataset.groups, 2)] = True
     return data.full_split(replace(dataset, held_out=held), seed, VALIDATED / (1 - TESTED))
