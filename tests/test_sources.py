@@ -1,14 +1,16 @@
 """Which source, which cut: equal budgets, pairs of seeds, what was expected, and the tables of the records."""
 
+import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import tl_experiments as experiments
-from tl_experiments import arms, evidence, protocol, recipes, sources
+from tl_experiments import arms, evidence, plan, protocol, recipes, sources
 from tl_helpers import data
 from tl_helpers.measures import Interval
 
@@ -71,6 +73,57 @@ def test_the_published_protocol_keeps_what_belongs_together_on_one_side():
     assert not (sides[0] & sides[1])
     assert not (sides[0] & sides[2])
     assert not (sides[1] & sides[2])
+
+
+# --- Photographs in the runner ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Make a folder with twelve noisy pictures of each of two classes, where data are looked for."""
+    generator = np.random.default_rng(0)
+    for kind in ("glass", "paper"):
+        (tmp_path / "trashnet" / kind).mkdir(parents=True)
+        for number in range(12):
+            pixels = generator.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "trashnet" / kind / f"{number}.png")
+    monkeypatch.setenv("TL_DATA_DIR", str(tmp_path))
+    return tmp_path / "trashnet"
+
+
+def runs_of(arm, **axes):
+    pair = sources.source_of(arm, "trashnet"), "trashnet"
+    axes = {"labels_per_class": [2], "seed": [0, 1], "steps": 2} | axes
+    return experiments.Grid("photographs", pairs=[pair], **axes, **arm.axes())
+
+
+@pytest.mark.training
+def test_photographs_go_to_each_source_at_its_size_and_the_draws_are_the_same(folder, tmp_path):
+    from tl_experiments import workbench
+
+    grids = [runs_of(arm) for arm in (arms.PIXELS, arms.LARGE_HEAD)]
+    found = experiments.run(grids, tmp_path / "a.csv", progress=False)
+    assert (found.error == "").all()
+    prints = found.groupby("source").fingerprints.unique().map(lambda texts: [json.loads(text) for text in texts])
+    assert all(len(one) == 1 for one in prints)  # for both seeds
+    assert prints["cifar10"][0]["target"] != prints["imagenet"][0]["target"]
+    assert len(experiments.run(grids, tmp_path / "a.csv", progress=False)) == 4  # neither is refused for the other
+    store = workbench.bench(plan.MEMORY)
+    small, large = (experiments.expand(grid)[0] for grid in grids)
+    assert [store.target(run).images.shape[1:] for run in (small, large)] == [(32, 32, 3), (160, 160, 3)]
+    for part in ("train", "validation", "test"):
+        rows = [getattr(store.split(run), part).images for run in (small, large)]
+        assert rows[0].tolist() == rows[1].tolist()
+    Image.new("RGB", (48, 64), "red").save(folder / "glass" / "3.png")
+    with pytest.raises(experiments.ExperimentError, match="the target 'trashnet' is not the one"):
+        experiments.run(runs_of(arms.PIXELS, seed=[2]), tmp_path / "a.csv", progress=False)
+
+
+@pytest.mark.training
+def test_the_photographs_of_the_package_are_not_recorded_as_all(tmp_path, monkeypatch):
+    monkeypatch.delenv("TL_DATA_DIR", raising=False)
+    with pytest.raises(data.DataUnavailable, match="TL_DATA_DIR"):
+        experiments.run(runs_of(arms.PIXELS), tmp_path / "a.csv", progress=False)
 
 
 # --- Tables ----------------------------------------------------------------------------------------------------------

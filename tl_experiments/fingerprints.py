@@ -125,9 +125,9 @@ def state(kind: str, name: str) -> object:
     places: list[str | int | None] = [os.environ.get(place) for place in PLACES]
     folder = os.environ.get(PLACES[0])
     base = Path(folder or "").expanduser() / name.partition("-")[0]
-    for place in (base.with_suffix(".npz"), base, *sorted(base.glob("*/"))) if folder else ():  # a file, or folders
-        if place.exists():
-            places += [place.stat().st_mtime_ns, place.stat().st_size]
+    files = [base.with_suffix(".npz"), *sorted(base.glob("*/*"))] if folder else []  # one file, or photographs
+    for about in (file.stat() for file in files if file.is_file()):
+        places += [about.st_mtime_ns, about.st_size]
     return places
 
 
