@@ -161,7 +161,9 @@ def imported(*folders):
 def test_everything_that_is_imported_is_pinned(root, pins):
     found = imported(*(root / folder for folder in (*PACKAGES, "tools", "tests")))
     assert len(found) > 25
-    assert [where for names, where in found.items() if not names & pins.keys()] == []
+    unknown = [where for names, where in found.items() if not names & pins.keys()]
+    # PyTorch is asked in a Python of its own, once, whether the converted network computes the same.
+    assert [where for where in unknown if not where.startswith("original_imagenet.py imports ")] == []
 
 
 def test_the_package_asks_for_everything_that_it_imports(root, project):

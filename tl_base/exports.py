@@ -307,9 +307,9 @@ def _check_classes(config: Any) -> None:
         if "class_name" in config and (foreign or config["class_name"] == "__lambda__"):
             found = f"{config['class_name']!r} of the module {module!r}" if foreign else "a lambda in a Lambda layer"
             raise ExportError(
-                f"Expected layers of Keras alone; found {found}, which no other process knows. Take a format that needs "
-                'no class: result.export("saved_model"). Or save with result.model.save(path), and bring the code to '
-                "where you load it."
+                f"Expected layers of Keras alone; found {found}, which no other process knows. Take a format that "
+                'needs no class: result.export("saved_model"). Or save with result.model.save(path), and bring the code '
+                "to where you load it."
             )
         for part in config.values():
             _check_classes(part)

@@ -187,10 +187,11 @@ def _package(letter: str) -> str:
 
 def broken(text: object, columns: float) -> str:
     """Break a text into lines of at most so many columns, inside words too; a Chinese letter is two columns wide."""
-    text = str(text)
-    double = any(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    columns = max(1, int(columns) // (2 if double else 1))
-    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, columns) or [""])
+    lines = []
+    for part in str(text).split("\n"):
+        double = any(unicodedata.east_asian_width(letter) in "WF" for letter in part)
+        lines += textwrap.wrap(part, max(1, int(columns) // (2 if double else 1))) or [""]
+    return "\n".join(lines)
 
 
 def columns_on(inches: float, size: float = 10) -> int:
