@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tl_base import graph, running
+from tl_base import graph, prefixes
 from tl_base.backend import keras
 from tl_helpers.data import Dataset
 from tl_helpers.training import History
@@ -112,7 +112,7 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
         raise TransferError(f"The network has {count} outputs, but {dataset.name!r} has {classes} classes.")
     if class_names is not None:
         check_names(class_names, dataset, "the network learned")
-    predictions = running.outputs(model, dataset.images).argmax(1)
+    predictions = prefixes.answers(model, dataset.images).argmax(1)
     confusion = np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
     with np.errstate(invalid="ignore"):  # 0/0 is NaN
         per_class = np.diag(confusion) / confusion.sum(1)
