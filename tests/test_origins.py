@@ -291,7 +291,7 @@ def test_a_folder_with_only_the_other_file_is_unavailable_and_never_replaced(fol
 
 @pytest.mark.parametrize("name", ["fashion", "MNIST", "", None, 3, ["mnist"]])
 def test_an_unknown_name_is_a_clear_error(name):
-    with pytest.raises(data.DataError, match=r'the name "mnist" or "cifar10"; found .*from_arrays'):
+    with pytest.raises(data.DataError, match=r'the name "mnist", "cifar10" or "trashnet"; found .*from_arrays'):
         data.load(name)
 
 

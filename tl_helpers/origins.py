@@ -91,6 +91,26 @@ KNOWN = {
 }
 
 
+PHOTOGRAPHS = "trashnet"  # a folder of photographs, not a file of arrays
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where photographs are.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        With a folder for each class.
+    name, provenance : str
+        As those of `data.Dataset`.
+    """
+
+    folder: Path
+    name: str
+    provenance: str
+
+
 class DataUnavailable(DataError):  # noqa: N818 - nothing is in error: the data are somewhere else
     """A data set was found nowhere (as opposed to: found, but broken)."""
 
@@ -140,7 +160,8 @@ def find(name: str, required: bool = True, complete: bool = False) -> Raw | None
     Taught in: chapter 4 (Worked example).
     """
     if not isinstance(name, str) or name not in KNOWN:
-        raise wrong('the name "mnist" or "cifar10"', repr(name), "For your own images, use from_arrays.")
+        remedy = "For your own images, use from_folder or from_arrays."
+        raise wrong('the name "mnist", "cifar10" or "trashnet"', repr(name), remedy)
     folder = os.environ.get("TL_DATA_DIR")
     try:
         return _from_folder(name, folder) if folder else _from_cache(name)
@@ -157,6 +178,47 @@ def find(name: str, required: bool = True, complete: bool = False) -> Raw | None
         used = "A cell that needs them shows what was recorded with them."
         _show(f"The {KNOWN[name].title} images are not here", used, str(missing))
         return None
+
+
+def photographs(required: bool = True, complete: bool = False) -> Place | None:
+    """Find TrashNet in the folder in ``TL_DATA_DIR``, or else the part of it that comes with this package.
+
+    Parameters
+    ----------
+    required, complete
+        As for `data.load`.
+
+    Returns
+    -------
+    Place or None
+
+    Raises
+    ------
+    DataUnavailable
+        As for `data.load`.
+
+    References
+    ----------
+    Thung and Yang (2016), Classification of trash for recyclability status, CS 229, Stanford University.
+    Taught in: chapter 7 (Your own photographs).
+    """
+    about = "TrashNet, photographs of rubbish (Thung and Yang 2016)"
+    folder = os.environ.get("TL_DATA_DIR")
+    path = Path(folder or "").expanduser() / PHOTOGRAPHS
+    if folder and path.is_dir():
+        return Place(path, PHOTOGRAPHS, f"{about}: 2,527 photographs, read from the folder in TL_DATA_DIR.")
+    remedy = "Set TL_DATA_DIR to a folder that holds trashnet/CLASS/*.jpg (github.com/garythung/trashnet)."
+    found = f"no folder {path}" if folder else "no TL_DATA_DIR"
+    missing = wrong("all photographs of TrashNet in the folder that TL_DATA_DIR names", found, remedy, DataUnavailable)
+    if complete and required:
+        raise missing
+    if complete:
+        _show("TrashNet is not here", "A cell that needs its photographs shows what was recorded.", str(missing))
+        return None
+    used = "Used: the 180 that come with this package, 30 of each class, a third of them held out for the test."
+    _show("Here are 180 of TrashNet's 2,527 photographs", used, str(missing))
+    shipped = Path(str(resources.files(__package__) / "assets" / PHOTOGRAPHS))
+    return Place(shipped, "trashnet-180", f"{about}: 30 photographs of each class, which come with this package.")
 
 
 def digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:

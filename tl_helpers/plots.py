@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from tl_base import figures
 from tl_base.figures import BookFigure, broken, columns_on, sheet, styled
 from tl_base.galleries import image_grid as image_grid
+from tl_base.galleries import mistakes as mistakes
 from tl_base.galleries import picture_rows as picture_rows
 from tl_base.galleries import strongest as strongest
 from tl_helpers.looks import INKS, Look, looks_of

@@ -1,18 +1,21 @@
 """What every method of transfer returns: an adapted network, what it cost, and how it does on a data set.
 
-Taught in: chapter 4 (Worked example).
+Taught in: chapters 4 (Worked example) and 7 (Your own photographs).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from tl_base import graph, prefixes
+from tl_base import exports, graph, prefixes, running
 from tl_base.backend import keras
+from tl_base.files import PathLike
 from tl_helpers.data import Dataset
+from tl_helpers.reports import Report, report
 from tl_helpers.training import History
 
 
@@ -34,12 +37,16 @@ class Score:
         Row: true class, column: predicted class.
     predictions : ndarray, shape (N,), int64
         Predicted class of each image.
+    shares : ndarray, shape (N, classes), float32
+        How sure the network is of each class: the softmax of its logits. NaN where it ends in a sigmoid, whose outputs
+        are no shares of one.
     """
 
     accuracy: float
     per_class_accuracy: np.ndarray
     confusion: np.ndarray
     predictions: np.ndarray
+    shares: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,90 @@ class Result:
         """Score the network on a data set whose classes are those that it learned: `evaluate`."""
         return evaluate(self.model, dataset, self.class_names)
 
+    def report(
+        self, dataset: Dataset, against: Mapping[str, "Answering"] | None = None, draws: Sequence["Answering"] = ()
+    ) -> Report:
+        """Say what someone has to tell a colleague: how often the network is right, where not, how sure that is.
+
+        Parameters
+        ----------
+        dataset : data.Dataset
+            The test part of a split.
+        against : mapping of str to Result, Score or ndarray of shape (N,), int, optional
+            What to compare with on the same images: results, their scores on this data set, or classes that something
+            else answered.
+        draws : sequence of Result or Score, optional
+            The same method on other draws of labels, or with other seeds.
+
+        Returns
+        -------
+        reports.Report
+
+        Raises
+        ------
+        TransferError, DataError
+            If there is no image, if classes differ, or if a score is one of other images.
+
+        Notes
+        -----
+        Taught in: chapter 7 (Your own photographs).
+        """
+        score = self.evaluate(dataset)
+        others = {name: _predictions(other, dataset) for name, other in (against or {}).items()}
+        accuracies = [float(np.mean(_predictions(draw, dataset) == dataset.labels)) for draw in draws]
+        return report(dataset, score, others, accuracies)
+
+    def save(self, path: PathLike = "my_model.keras") -> Path:
+        """Write the network and its class names to a file that Keras alone can read: `tl_base.exports.save`."""
+        return exports.save(self.model, self.class_names, path)
+
+    def export(self, format: str, path: PathLike | None = None, *, quantise: Dataset | None = None) -> Path:
+        """Write the network and its class names for other programs: `tl_base.exports.export`.
+
+        Parameters
+        ----------
+        format : {"onnx", "litert", "saved_model"}
+        path : path-like, optional
+            By default ``my_model`` with the format's suffix, ``.onnx`` or ``.tflite``; a SavedModel is a folder.
+        quantise : data.Dataset, optional
+            For LiteRT: compute in int8, four times as small. Its images show which values occur; take the training
+            part of a split, never the test part.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        ExportError, FileError
+            As `tl_base.exports.export`.
+
+        Notes
+        -----
+        Taught in: chapter 7 (Your own photographs).
+        """
+        examples = getattr(quantise, "images", quantise)
+        return exports.export(self.model, self.class_names, format, path, examples)
+
+
+Answering = Result | Score | np.ndarray
+
+
+def _predictions(other: Answering, dataset: Dataset) -> np.ndarray:
+    """Return what others answer to the images of a data set."""
+    score = other.evaluate(dataset) if isinstance(other, Result) else other
+    if not isinstance(score, Score):
+        return np.asarray(score)
+    if len(score.predictions) != len(dataset) or (_confusion(dataset, score.predictions) != score.confusion).any():
+        found = f"A score was made on other images than the {len(dataset):,} of {dataset.name!r}."
+        raise TransferError(f"{found} Pass the result itself, or its score on this data set.")
+    return score.predictions
+
+
+def _confusion(dataset: Dataset, predictions: np.ndarray) -> np.ndarray:
+    classes = len(dataset.class_names)
+    return np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
+
 
 def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | None = None) -> Score:
     """Score a network on a data set.
@@ -101,7 +192,7 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
     ------
     TransferError, ModelError
         If the network has another number of classes, other ones, or the same in another order; if it takes images of
-        another shape.
+        another shape, or there are none.
 
     Notes
     -----
@@ -112,11 +203,16 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
         raise TransferError(f"The network has {count} outputs, but {dataset.name!r} has {classes} classes.")
     if class_names is not None:
         check_names(class_names, dataset, "the network learned")
-    predictions = prefixes.answers(model, dataset.images).argmax(1)
-    confusion = np.bincount(dataset.labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
+    if not len(dataset):
+        raise TransferError(f"{dataset.name!r} has no images to score. Take the test part of a split.")
+    answers = prefixes.answers(model, dataset.images)
+    predictions = answers.argmax(1)
+    confusion = _confusion(dataset, predictions)
     with np.errstate(invalid="ignore"):  # 0/0 is NaN
         per_class = np.diag(confusion) / confusion.sum(1)
-    return Score(float(np.mean(predictions == dataset.labels)), per_class, confusion, predictions)
+    return Score(
+        float(np.mean(predictions == dataset.labels)), per_class, confusion, predictions, running.shares(model, answers)
+    )
 
 
 def check_names(class_names: Sequence[str], dataset: Dataset, whose: str) -> None:
