@@ -24,7 +24,7 @@ from tl_base import files, graph, running
 from tl_base.backend import keras, quiet, tf
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
-NEEDED = {"onnx": ("tf2onnx", "onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "saved_model": ()}
+NEEDED = {"onnx": ("onnx", "onnxruntime", "tf2onnx"), "litert": ("ai_edge_litert",), "saved_model": ()}
 OTHER_NAMES = {"tflite": "litert", "tf_saved_model": "saved_model", "savedmodel": "saved_model", "tf": "saved_model"}
 FILES = (".keras", ".onnx", ".tflite", ".h5", ".hdf5", ".pb", ".zip")  # suffixes that no folder should have
 CARD = "class_names.json"
