@@ -122,7 +122,7 @@ class Result:
         score = self.evaluate(dataset)
         others = {name: _predictions(other, dataset) for name, other in (against or {}).items()}
         accuracies = [float(np.mean(_predictions(draw, dataset) == dataset.labels)) for draw in draws]
-        return report(dataset, score.predictions, score.shares, others, accuracies)
+        return report(dataset, score, others, accuracies)
 
     def save(self, path: PathLike = "my_model.keras") -> Path:
         """Write the network and its class names to a file that Keras alone can read: `tl_base.exports.save`."""
@@ -166,10 +166,8 @@ def _predictions(other: Answering, dataset: Dataset) -> np.ndarray:
     if not isinstance(score, Score):
         return np.asarray(score)
     if len(score.predictions) != len(dataset) or (_confusion(dataset, score.predictions) != score.confusion).any():
-        raise TransferError(
-            f"A score was made on other images than the {len(dataset):,} of {dataset.name!r}. Pass the result itself, "
-            "or its score on this data set."
-        )
+        found = f"A score was made on other images than the {len(dataset):,} of {dataset.name!r}."
+        raise TransferError(f"{found} Pass the result itself, or its score on this data set.")
     return score.predictions
 
 
