@@ -6,7 +6,6 @@ Taught in: How fast.
 """
 
 import functools
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -26,7 +25,6 @@ from tl_experiments.recipes import METHODS, OTHER_SEED, trunk
 from tl_helpers import data, models, transfer
 
 Sized = tuple[str, tuple[tuple[str, int], ...]]  # a target, and the size of its images where it is not the usual one
-WIDEST = 1 << 26  # numbers in the widest activations of a forward pass
 
 
 class Store:
@@ -246,7 +244,7 @@ class Activations:
     """
 
     def __init__(self, network: keras.Model, images: np.ndarray) -> None:
-        self._run, self._images = models.compiled(network, _at_once(network)), images
+        self._run, self._images = models.compiled(network), images
         self._shape = network.outputs[0].shape[1:]
         self._blocks: list[
             np.ndarray
@@ -276,13 +274,6 @@ class Activations:
             rows[here] = block[places[here] - begin]
             begin += len(block)
         return rows
-
-
-def _at_once(network: keras.Model) -> int:
-    """Return how many images to run at once: as many as have their widest activations in 256 MB, 16 to 1024."""
-    shapes = [tensor.shape[1:] for node in graph.nodes_of(network) for tensor in node.output_tensors]
-    widest = max((math.prod(shape) for shape in shapes if None not in shape), default=1)
-    return max(16, min(1024, WIDEST // widest))
 
 
 def _source(name: str) -> keras.Model:
