@@ -169,7 +169,8 @@ LARGE_TUNED = Arm(
     layers_copied=LARGE["pool"],
     layers_frozen=LARGE["block6"],
 )
-OF_LARGE = _by_name(LARGE_HEAD, LARGE_RANDOM, *LARGE_CUTS, LARGE_TUNED)
+LARGE_VARIED = Arm("augmented, ImageNet features", layer="pool", trials=({"augment": "photographs"},))
+OF_LARGE = _by_name(LARGE_HEAD, LARGE_RANDOM, *LARGE_CUTS, LARGE_TUNED, LARGE_VARIED)
 # What the explorer offers besides: all other frozen parts of a copy.
 BETWEEN = _by_name(*(swept("A", copied, frozen) for copied, frozen in ((2, 1), (3, 1), (3, 2))))
 ALL = MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | _by_name(DOCUMENT) | SWEEP | BETWEEN | OF_LARGE

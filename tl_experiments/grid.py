@@ -35,6 +35,7 @@ AXES = (
 )
 # Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
 # shifted test sets; linear CKA of each layer before and after training; answers to a hundred test images.
+AUGMENTED = ("flip", "shift", "photographs")  # as `tl_base.augmentation` names them
 MEASURES = ("logme", "leep", "shifts", "cka", "answers")
 
 
@@ -102,11 +103,11 @@ class Grid:
     seed : sequence of int
         Each decides the split, the new weights and the batches: arms with equal seeds are paired.
     settings : sequence of mapping
-        The method's own arguments: ``standardise`` (feature extraction); ``head_rate`` (parameter transfer, LP-FT);
-        ``probe_steps`` (LP-FT); ``alpha``, ``beta`` (L2-SP); ``teacher``, ``temperature``, ``weight`` (distillation);
-        ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:function"``, ``strength``, ``weight``
-        (logic rules). A teacher is one of `models.pretrained`, whose classes are known, or a number of labels per
-        class: the source is then fine-tuned on so many images of the target, drawn by a seed of their own.
+        The method's own arguments: ``standardise``, ``augment`` (feature extraction); ``head_rate`` (parameter
+        transfer, LP-FT); ``probe_steps`` (LP-FT); ``alpha``, ``beta`` (L2-SP); ``teacher``, ``temperature``, ``weight``
+        (distillation); ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:function"``, ``strength``,
+        ``weight`` (logic rules). A teacher is one of `models.pretrained`, whose classes are known, or a number of
+        labels per class: the source is then fine-tuned on so many images of the target, drawn by a seed of their own.
         ``base_rate``: the learning rate of base B (initialisation ``"target"``); by default that of the run.
     batch_size, steps, epochs : int
         The budget: at least `steps` steps and `epochs` passes over the training images.
@@ -358,6 +359,7 @@ def _is_rate(value: Any) -> bool:
 # What each setting may be. How large a strength may be is for the methods to say: it fails the run, not the grid.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "standardise": (lambda value: isinstance(value, bool), "True or False"),
+    "augment": (lambda value: value in AUGMENTED, f"one of {', '.join(AUGMENTED)}"),
     "head_rate": (_is_rate, "a number above 0"),
     "base_rate": (_is_rate, "a number above 0"),
     "probe_steps": (_is_count, "a whole number from 1 on"),

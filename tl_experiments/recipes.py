@@ -436,7 +436,7 @@ class Method:
 
 
 METHODS = {
-    "feature extraction": Method(_feature_extraction, _all_frozen, ("standardise",), on_activations=True),
+    "feature extraction": Method(_feature_extraction, _all_frozen, ("standardise", "augment"), on_activations=True),
     "parameter transfer": Method(_parameter_transfer, _frozen_is_copied, ("head_rate",), on_activations=True),
     "LP-FT": Method(_lp_ft, _some_copied_trains, ("head_rate", "probe_steps"), on_activations=True),
     "L2-SP": Method(_knowledge_transfer, _trains_what_has_a_source, ("alpha*", "beta"), _l2_sp, on_activations=True),

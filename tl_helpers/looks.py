@@ -62,6 +62,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("L2-SP", "attention transfer", "distillation", "logic rules", "logic rules, wrong", "rules at prediction"),
         "linear head, ImageNet features",
         *(f"linear head on block{n}, ImageNet features" for n in range(2, 8)),
+        "augmented, ImageNet features",
     ),
     # Copied from a network that was trained on the target.
     "#5E4200": (*(f"B{n}B" for n in _SWEPT), *(f"B{n}B+" for n in _SWEPT)),
