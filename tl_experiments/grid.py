@@ -33,9 +33,9 @@ AXES = (
     "seed",
     "settings",
 )
+AUGMENTED = ("flip", "shift", "photographs")  # as `tl_base.augmentation` names them
 # Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
 # shifted test sets; linear CKA of each layer before and after training; answers to a hundred test images.
-AUGMENTED = ("flip", "shift", "photographs")  # as `tl_base.augmentation` names them
 MEASURES = ("logme", "leep", "shifts", "cka", "answers")
 
 
