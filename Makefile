@@ -92,8 +92,9 @@ lock:  ## pin in constraints.txt what the requirements need in turn (newer versi
 lab: $(INSTALLED)  ## open the chapters in JupyterLab
 	$(PY) -m jupyterlab chapters
 
-weights: $(INSTALLED)  ## train the source networks again (interrupted: goes on at the last complete epoch)
+weights: $(INSTALLED)  ## train the source networks again, convert the ImageNet one (interrupted: goes on at the last complete epoch)
 	$(PY) tools/train_source.py
+	$(PY) tools/convert_imagenet.py
 
 records: $(INSTALLED)  ## compute the recorded runs that are missing (interrupted: goes on; more: ARGS="--jobs 2", ARGS=--help)
 	$(PY) -m tl_experiments $(ARGS)
@@ -106,4 +107,4 @@ notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the test
 
 clean:  ## remove the built book; .venv and an interrupted `make weights` stay
 	rm -rf _build/html _build/site.sha256 _build/book.pdf _build/.doctrees _build/jupyter_execute _build/.jupyter_cache
-	rm -rf $(WITHOUT_DATA) _build/coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(WITHOUT_DATA) _build/kept _build/coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis

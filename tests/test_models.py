@@ -85,7 +85,7 @@ SHIPPED = {  # the outputs, and the largest size of the file in bytes
 
 
 def test_every_shipped_network_is_listed():
-    assert list(models.PRETRAINED) == list(SHIPPED)
+    assert list(models.PRETRAINED) == [*SHIPPED, "imagenet"]  # that one is not trained here: test_imagenet
 
 
 @pytest.mark.parametrize("name", SHIPPED)

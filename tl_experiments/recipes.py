@@ -29,8 +29,10 @@ HALVES = ("cifar10-a", "cifar10-b")  # five classes of CIFAR-10 each
 # Of each source that ships, the weight layers up to and with each layer: the most that `layers_copied` can be. It is
 # said here so that a grid needs no TensorFlow; a test compares it with the networks.
 CNN_DEPTHS = {"rescale": 0, "conv1": 1, "pool1": 1, "conv2": 2, "pool2": 2, "conv3": 3, "flatten": 3, "dense": 4}
+STAGES = {"block1": 6, "block2": 18, "block3": 30, "block4": 48, "block5": 66, "block6": 90, "block7": 96}
 DEPTHS = dict.fromkeys(("cifar10", "cifar10-a", "digits"), CNN_DEPTHS) | {
-    "cifar10-rows": {"rescale": 0, "rows": 0, "gru": 1}
+    "cifar10-rows": {"rescale": 0, "rows": 0, "gru": 1},
+    "imagenet": {"resize": 0, "rescale": 0, "stem": 2, **STAGES, "top": 98, "pool": 98},  # the ends of its stages
 }
 SOURCES = tuple(DEPTHS)
 NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tl_base import graph
+from tl_base import efficientnet, graph
+from tl_base.applications import from_keras
 from tl_base.backend import keras
 from tl_base.checkpoints import load_weights, save_arrays, weight_arrays
 from tl_base.clones import copy_state, reseeded
@@ -20,8 +21,8 @@ from tl_base.graph import ModelError, find_layer, learned, weight_layers
 from tl_base.running import activations_at, are_probabilities, compiled, logits, outputs, tapped
 from tl_helpers import asset
 
-__all__ = ["PRETRAINED", "ModelError", "copy_weights", "depth_of", "distance", "features_at", "freeze", "model_card"]
-__all__ += ["parameter_table", "places", "pretrained", "source_cnn", "source_rnn"]
+__all__ = ["PRETRAINED", "ModelError", "copy_weights", "depth_of", "distance", "features_at", "freeze", "from_keras"]
+__all__ += ["model_card", "parameter_table", "places", "pretrained", "source_cnn", "source_rnn"]
 # What holds for any network stands in `tl_base`; chapters find it here, beside the rest.
 __all__ += ["activations_at", "are_probabilities", "compiled", "logits", "outputs", "tapped"]
 __all__ += ["find_layer", "load_weights", "reseeded", "save_arrays", "weight_arrays", "weight_layers"]
@@ -105,47 +106,55 @@ def source_rnn(seed: int = 0, classes: int = 10) -> keras.Sequential:
 
 
 # What ships with the book: the name of a trained network and what builds it. Its files are source_NAME.* in assets.
-PRETRAINED: Mapping[str, Callable[..., keras.Sequential]] = MappingProxyType(
+PRETRAINED: Mapping[str, Callable[..., keras.Model]] = MappingProxyType(
     {
         "cifar10": source_cnn,
         "cifar10-rows": source_rnn,
         "cifar10-a": functools.partial(source_cnn, classes=5),
         "digits": source_cnn,
+        "imagenet": efficientnet.lite0,
     }
 )
 
 
-def pretrained(name: str = "cifar10", epoch: int | None = None) -> keras.Sequential:
+def pretrained(name: str = "cifar10", epoch: int | None = None, *, size: int | None = None) -> keras.Model:
     """Load a trained source network that ships with the book.
 
     Parameters
     ----------
-    name : {"cifar10", "cifar10-rows", "cifar10-a", "digits"}
+    name : {"cifar10", "cifar10-rows", "cifar10-a", "digits", "imagenet"}
         `source_cnn` trained on CIFAR-10; `source_rnn` trained on the rows of CIFAR-10; `source_cnn` trained on the
-        five classes ``data.CIFAR10_A``; `source_cnn` trained on scikit-learn's digits (``data.digits()``).
+        five classes ``data.CIFAR10_A``; `source_cnn` trained on scikit-learn's digits (``data.digits()``);
+        EfficientNet-Lite0 trained on ImageNet, without its classifier: images of any size to 1,280 features.
     epoch : int, optional
         The state after that many epochs, stored in float16; ``model_card(name)["checkpoints"]`` lists them, and only
         ``"cifar10"`` has any. By default the best epoch by validation accuracy.
+    size : int, optional
+        Of ``"imagenet"``: the side in pixels to which it resizes its images, 32 or more; by default 160.
 
     Returns
     -------
-    keras.Sequential
-        The network with trained weights, every layer trainable.
+    keras.Model
+        The network with trained weights, every layer trainable. It takes images with values 0 to 255.
 
     Raises
     ------
     ModelError
-        If there is no such network, the epoch was not kept, or the file is damaged.
+        If there is no such network, the epoch was not kept, the size cannot be chosen, or the file is damaged.
 
-    Notes
-    -----
-    Taught in: chapter 4 (Worked example). ``python tools/train_source.py NAME`` trains one again.
+    References
+    ----------
+    Tan and Le (2019), EfficientNet. Taught in: chapter 4 (Worked example); ``"imagenet"`` in chapter 7 (Your own
+    photographs). ``python tools/train_source.py NAME`` trains one again, ``python tools/convert_imagenet.py`` converts
+    the weights of ``"imagenet"`` again.
     """
     kept = model_card(name)["checkpoints"]
     if epoch is not None and epoch not in kept:
         states = f"those after {', '.join(map(str, kept))} epochs" if kept else "none; leave epoch out"
         raise ModelError(f"Of {name!r} no state after epoch {epoch!r} is kept. Earlier states that are: {states}.")
-    model = PRETRAINED[name]()
+    if size is not None and name != "imagenet":
+        raise ModelError(f"{name!r} takes images of 32 × 32 pixels, found size={size!r}. Leave size out.")
+    model = PRETRAINED[name](**{} if size is None else {"size": size})
     if epoch is None:
         return load_weights(model, asset(f"source_{name}.npz"))
     return load_weights(model, asset(f"source_{name}_epochs.npz"), prefix=f"epoch{int(epoch):02d}/")
@@ -178,7 +187,7 @@ def model_card(name: str = "cifar10") -> dict[str, Any]:
         raise ModelError(f"No network {name!r} ships with the book. Those that do: {names}.")
     card = asset(f"source_{name}.json")
     if not card.is_file():
-        raise ModelError(f"{card} is missing. `make weights` trains the source networks and writes their files.")
+        raise ModelError(f"{card} is missing. `make weights` writes the source networks' files again.")
     return json.loads(card.read_text(encoding="utf-8"))
 
 

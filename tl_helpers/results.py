@@ -5,13 +5,15 @@ Taught in: chapters 4 (Worked example) and 7 (Your own photographs).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from tl_base import graph, running
+from tl_base import exports, graph, prefixes, running
 from tl_base.backend import keras
+from tl_base.files import PathLike
 from tl_helpers.data import Dataset
 from tl_helpers.reports import Report, report
 from tl_helpers.training import History
@@ -122,6 +124,38 @@ class Result:
         accuracies = [float(np.mean(_predictions(draw, dataset) == dataset.labels)) for draw in draws]
         return report(dataset, score, others, accuracies)
 
+    def save(self, path: PathLike = "my_model.keras") -> Path:
+        """Write the network and its class names to a file that Keras alone can read: `tl_base.exports.save`."""
+        return exports.save(self.model, self.class_names, path)
+
+    def export(self, format: str, path: PathLike | None = None, *, quantise: Dataset | None = None) -> Path:
+        """Write the network and its class names for other programs: `tl_base.exports.export`.
+
+        Parameters
+        ----------
+        format : {"onnx", "litert", "saved_model"}
+        path : path-like, optional
+            By default ``my_model`` with the format's suffix, ``.onnx`` or ``.tflite``; a SavedModel is a folder.
+        quantise : data.Dataset, optional
+            For LiteRT: compute in int8, four times as small. Its images show which values occur; take the training
+            part of a split, never the test part.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        ExportError, FileError
+            As `tl_base.exports.export`.
+
+        Notes
+        -----
+        Taught in: chapter 7 (Your own photographs).
+        """
+        examples = getattr(quantise, "images", quantise)
+        return exports.export(self.model, self.class_names, format, path, examples)
+
 
 Answering = Result | Score | np.ndarray
 
@@ -171,7 +205,7 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
         check_names(class_names, dataset, "the network learned")
     if not len(dataset):
         raise TransferError(f"{dataset.name!r} has no images to score. Take the test part of a split.")
-    answers = running.outputs(model, dataset.images)
+    answers = prefixes.answers(model, dataset.images)
     predictions = answers.argmax(1)
     confusion = _confusion(dataset, predictions)
     with np.errstate(invalid="ignore"):  # 0/0 is NaN
