@@ -47,7 +47,7 @@ def test_settings_are_all_arguments_but_who_looks_on(source, split):
     result = transfer.knowledge_transfer(source, split, freeze="conv1", watch=lambda history: None, **QUICK)
     shape = {"layer": "conv3", "head": (), "copy": 3, "freeze": 1, "initialisation": "source", "standardise": False}
     phases = {"knowledge": (), "head_rate": None, "probe_steps": 0, "batch_statistics": False}
-    assert dict(result.settings) == QUICK | shape | phases | {"learning_rate": 1e-3, "seed": 0}
+    assert dict(result.settings) == QUICK | shape | phases | {"learning_rate": 1e-3, "seed": 0, "augment": None}
     with pytest.raises(TypeError, match="standardise"):
         transfer.knowledge_transfer(source, split, standardise=True, **QUICK)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tl_base import efficientnet, graph
+from tl_base.applications import from_keras
 from tl_base.backend import keras
 from tl_base.checkpoints import load_weights, save_arrays, weight_arrays
 from tl_base.clones import copy_state, reseeded
@@ -20,8 +21,8 @@ from tl_base.graph import ModelError, find_layer, learned, weight_layers
 from tl_base.running import activations_at, are_probabilities, compiled, logits, outputs, tapped
 from tl_helpers import asset
 
-__all__ = ["PRETRAINED", "ModelError", "copy_weights", "depth_of", "distance", "features_at", "freeze", "model_card"]
-__all__ += ["parameter_table", "places", "pretrained", "source_cnn", "source_rnn"]
+__all__ = ["PRETRAINED", "ModelError", "copy_weights", "depth_of", "distance", "features_at", "freeze", "from_keras"]
+__all__ += ["model_card", "parameter_table", "places", "pretrained", "source_cnn", "source_rnn"]
 # What holds for any network stands in `tl_base`; chapters find it here, beside the rest.
 __all__ += ["activations_at", "are_probabilities", "compiled", "logits", "outputs", "tapped"]
 __all__ += ["find_layer", "load_weights", "reseeded", "save_arrays", "weight_arrays", "weight_layers"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tl_base import exports, graph, running
+from tl_base import exports, graph, prefixes, running
 from tl_base.backend import keras
 from tl_base.files import PathLike
 from tl_helpers.data import Dataset
@@ -205,7 +205,7 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
         check_names(class_names, dataset, "the network learned")
     if not len(dataset):
         raise TransferError(f"{dataset.name!r} has no images to score. Take the test part of a split.")
-    answers = running.outputs(model, dataset.images)
+    answers = prefixes.answers(model, dataset.images)
     predictions = answers.argmax(1)
     confusion = _confusion(dataset, predictions)
     with np.errstate(invalid="ignore"):  # 0/0 is NaN

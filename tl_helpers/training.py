@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tl_base import graph
+from tl_base import augmentation, graph
 from tl_base.backend import forget_compiled, keras, tf
 from tl_base.running import Runner, check_images, compiled, final_activation, tapped
 from tl_base.steps import Groups, Tensor, adams
@@ -75,6 +75,10 @@ class Budget(TypedDict, total=False):
         By default 32.
     seed : int or sequence of int
         By default 0. Decides the order of the examples (`batch_rows`); in a method, new weights and random layers too.
+    augment : {"flip", "shift", "photographs"}
+        Train on another variant of every image in each step, see `augmentation.varied`; by default on the images as
+        they are. Nothing else ever sees a variant. Frozen layers then run in every step, so that a linear head takes
+        as long as ten to twenty passes of the whole network over the images, where it else takes one.
     points : int
         Number of recorded points, by default 20. Between two of them the steps run compiled, and Ctrl-C waits.
     progress : bool or str or (str, float)
@@ -93,6 +97,7 @@ class Budget(TypedDict, total=False):
     steps: int | None
     batch_size: int
     seed: Seed
+    augment: str | None
     points: int
     progress: Progress
     watch: Callable[[History], Any] | None
@@ -106,6 +111,7 @@ class Schedule:
     steps: int | None = None
     batch_size: int = 32
     seed: Seed = 0
+    augment: str | None = None
     points: int = 20
     progress: Progress = None
     watch: Callable[[History], Any] | None = None
@@ -195,6 +201,7 @@ def fit(
     labels: np.ndarray,
     *,
     validation: Pair | None = None,
+    scored: "keras.Model | None" = None,
     terms: Sequence[Term] = (),
     optimizer: "keras.optimizers.Optimizer | None" = None,  # quoted: the reference is built without Keras
     layer_rates: Mapping[str, float] | None = None,
@@ -211,6 +218,8 @@ def fit(
         Images or cached features; the labels are int.
     validation : pair of ndarray, optional
         Inputs and labels that are scored at each recorded point and never trained on.
+    scored : keras.Model, optional
+        What scores them, by default `model`: the rest of it, where the inputs are activations of its first part.
     terms : sequence of Term
         Added to the loss, as is what the network itself adds to it (regularizers, ``add_loss``).
     optimizer : keras.optimizers.Optimizer, optional
@@ -236,9 +245,10 @@ def fit(
     _check(model, inputs, labels, steps, rate)
     _check_parts(model, terms, len(labels), rates)
     groups = [(optimizer, model.trainable_variables)] if optimizer else adams(model, rates, rate, steps)
-    chunk = _chunk(model, (inputs, labels), terms, still, groups, plain=optimizer is None)
+    vary = augmentation.varied(schedule.augment, np.shape(inputs)[1:], schedule.seed) if schedule.augment else None
+    chunk = _chunk(model, (inputs, labels), terms, still, groups, optimizer is None, vary)
     rows = batch_rows(len(labels), schedule.batch_size, steps, schedule.seed)
-    return _loop(chunk, rows, model, validation, schedule)
+    return _loop(chunk, rows, scored or model, validation, schedule)
 
 
 def _loop(
@@ -319,7 +329,13 @@ def _check_parts(model: keras.Model, terms: Sequence[Term], count: int, layer_ra
 
 
 def _chunk(
-    model: keras.Model, examples: Pair, terms: Sequence[Term], still: Collection[str], groups: Groups, plain: bool
+    model: keras.Model,
+    examples: Pair,
+    terms: Sequence[Term],
+    still: Collection[str],
+    groups: Groups,
+    plain: bool,
+    vary: augmentation.Vary | None,
 ) -> Callable[[Tensor], Tensor]:
     """Return a compiled function: batches of rows, shape (steps, batch), to the mean loss of the steps."""
     network = Runner(tapped(model, {name for term in terms for name in term.taps}), still)
@@ -327,7 +343,8 @@ def _chunk(
     weight = 1.0 - sum(term.share for term in terms)
 
     def loss_of(inputs: Tensor, labels: Tensor, *targets: Tensor) -> Tensor:
-        logits, taps = network(tf.cast(inputs, dtype))
+        images = tf.cast(inputs, dtype)
+        logits, taps = network(vary(images) if vary else images)
         loss = weight * tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         for own in network.losses:
             loss += own
