@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from tl_base import files, graph, running
+from tl_base import files, graph, photographs, running
 from tl_base.backend import keras, quiet, tf
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
+NEEDED = {"onnx": ("onnx", "onnxruntime", "tf2onnx"), "litert": ("ai_edge_litert",), "saved_model": ()}
 OTHER_NAMES = {"tflite": "litert", "tf_saved_model": "saved_model", "savedmodel": "saved_model", "tf": "saved_model"}
 FILES = (".keras", ".onnx", ".tflite", ".h5", ".hdf5", ".pb", ".zip")  # suffixes that no folder should have
 CARD = "class_names.json"
@@ -43,7 +44,7 @@ class ExportWarning(UserWarning):
     """A file was written, but predicts otherwise than the network."""
 
 
-def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike) -> Path:
+def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike, fit: str = "crop") -> Path:
     """Write a network as a ``.keras`` file that Keras alone can read.
 
     Parameters
@@ -54,6 +55,8 @@ def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike) -
         What the outputs mean, in order.
     path : path-like
         Ends in ``.keras``; a file of that name is replaced.
+    fit : {"crop", "pad", "stretch"}
+        How photographs were brought to the size of the images, so that new ones can be brought to it likewise.
 
     Returns
     -------
@@ -62,14 +65,14 @@ def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike) -
 
     Raises
     ------
-    ExportError, FileError, ModelError
+    ExportError, FileError, ModelError, DataError
         If another suffix is asked for, the file cannot be written, or it would not give the same logits elsewhere.
 
     Notes
     -----
     Taught in: chapter 7 (Your own photographs).
     """
-    card = _card_of(model, class_names)
+    card = _card_of(model, class_names, fit)
     path = _with_suffix(path, ".keras", "my_model.keras")
     with _written(path) as part:
         with warnings.catch_warnings():
@@ -96,13 +99,14 @@ def export(
     class_names: Sequence[str],
     format: str,
     path: files.PathLike | None = None,
-    examples: np.ndarray | None = None,
+    examples: Any = None,
+    fit: str = "crop",
 ) -> Path:
     """Write a network in a format that other programs run.
 
     Parameters
     ----------
-    model, class_names
+    model, class_names, fit
         As for `save`.
     format : {"onnx", "litert", "saved_model"}
         A file for ONNX Runtime, a file for phones and small devices (LiteRT, once TensorFlow Lite), or a folder for
@@ -120,41 +124,22 @@ def export(
 
     Raises
     ------
-    ExportError, FileError, ModelError
+    ExportError, FileError, ModelError, DataError
         If the format is unknown, a package is missing, the file cannot be written, or would not give the same logits.
-
-    Warns
-    -----
-    ExportWarning
-        If the int8 file gives more than one in ten of the `examples` another class.
 
     Notes
     -----
-    Taught in: chapter 7 (Your own photographs).
+    Warns (`ExportWarning`) if the int8 file gives more than one in ten of the `examples` another class. Taught in:
+    chapter 7 (Your own photographs).
     """
     _check_format(format)
     if examples is not None:
-        _check_examples(model, format, examples)
-    card = _card_of(model, class_names)
-    suffix = SUFFIXES[format]
+        examples = _checked_examples(model, format, examples)
+    card, suffix = _card_of(model, class_names, fit), SUFFIXES[format]
     path = _with_suffix(path or f"my_model{suffix}", suffix, f"my_model{suffix}")
-    if examples is not None:
-        examples = examples[np.unique(np.linspace(0, len(examples) - 1, MOST_EXAMPLES).astype(int))]
-    if format == "saved_model":
-        with files.replacing_folder(path, BESIDE) as folder:
-            _write_saved_model(_serving(model), folder)
-            (folder / BESIDE).parent.mkdir(exist_ok=True)
-            (folder / BESIDE).write_text(card, encoding="utf-8")
-            _check(model, card, folder)
-        return path
-    needed = ("tf2onnx", "onnx", "onnxruntime") if format == "onnx" else ("ai_edge_litert",)
-    for module in needed:
-        _package(module)
-    with _written(path) as part:
-        if format == "onnx":
-            _write_onnx(_serving(model), part, card)
-        else:
-            _write_litert(_serving(model), part, card, examples)
+    _packages(format)
+    with files.replacing_folder(path, BESIDE) if format == "saved_model" else _written(path) as part:
+        WRITERS[format](_serving(model), part, card, examples)
         _check(model, card, part, examples)
     return path
 
@@ -170,7 +155,8 @@ def card_of(path: files.PathLike) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``class_names`` (list of str), ``height`` and ``width`` of the images, in pixels.
+        ``class_names`` (list of str), ``height`` and ``width`` of the images in pixels, and ``fit``, how photographs
+        were brought to this size.
 
     Raises
     ------
@@ -237,7 +223,8 @@ def _check_format(format: str) -> None:
         raise ExportError(f"Expected the format {', '.join(map(repr, SUFFIXES))}; found {format!r}. {remedy}")
 
 
-def _check_examples(model: keras.Model, format: str, examples: Any) -> None:
+def _checked_examples(model: keras.Model, format: str, examples: Any) -> np.ndarray:
+    """Return as many of the examples as are needed, from the first to the last."""
     if format != "litert":
         raise ExportError(
             f'Expected quantise with the format "litert" alone; found it with {format!r}. Leave it out, or export to '
@@ -247,6 +234,7 @@ def _check_examples(model: keras.Model, format: str, examples: Any) -> None:
         found = "none" if np.ndim(examples) == 4 else f"{examples!r:.60}"
         raise ExportError(f"Expected images to quantise by; found {found}. Pass quantise=split.train.")
     running.check_images(model, np.shape(examples)[1:], ExportError)
+    return examples[np.unique(np.linspace(0, len(examples) - 1, MOST_EXAMPLES).astype(int))]
 
 
 def _with_suffix(path: files.PathLike, suffix: str, example: str) -> Path:
@@ -258,8 +246,9 @@ def _with_suffix(path: files.PathLike, suffix: str, example: str) -> Path:
     raise ExportError(f"Expected {expected}; found {str(path)!r}. Write for instance {example!r}.")
 
 
-def _card_of(model: keras.Model, class_names: Sequence[str]) -> str:
+def _card_of(model: keras.Model, class_names: Sequence[str], fit: str) -> str:
     """Return what a file says of its network, as JSON."""
+    photographs.check_fit(fit)
     names, outputs = [str(name) for name in class_names], graph.graph_of(model).outputs[0].shape[-1]
     if len(names) != outputs:
         raise ExportError(
@@ -267,7 +256,7 @@ def _card_of(model: keras.Model, class_names: Sequence[str]) -> str:
             "Pass the class names that it was trained with."
         )
     height, width, _ = _image_shape(model)
-    return json.dumps({"class_names": names, "height": height, "width": width}, ensure_ascii=False)
+    return json.dumps({"class_names": names, "height": height, "width": width, "fit": fit}, ensure_ascii=False)
 
 
 def _image_shape(model: keras.Model) -> tuple[int, int, int]:
@@ -283,6 +272,12 @@ def _image_shape(model: keras.Model) -> tuple[int, int, int]:
         f"Expected a network that knows the size of its images; {model.name!r} takes any. Train it on images of one "
         "size: data.from_folder(folder, size=160)."
     )
+
+
+def _packages(format: str) -> None:
+    """Ask before the work for what it will need."""
+    for name in NEEDED[format]:
+        _package(name)
 
 
 def _package(name: str) -> ModuleType:
@@ -308,8 +303,8 @@ def _check_classes(config: Any) -> None:
             found = f"{config['class_name']!r} of the module {module!r}" if foreign else "a lambda in a Lambda layer"
             raise ExportError(
                 f"Expected layers of Keras alone; found {found}, which no other process knows. Take a format that "
-                'needs no class: result.export("saved_model"). Or save with result.model.save(path), and bring the code '
-                "to where you load it."
+                'needs no class: result.export("saved_model"). Or save with result.model.save(path), and bring the '
+                "code to where you load it."
             )
         for part in config.values():
             _check_classes(part)
@@ -339,7 +334,13 @@ def _serving(model: keras.Model) -> keras.Model:
     return keras.Model(image, {"logits": model(image, training=False)}, name="network")
 
 
-def _write_saved_model(serving: keras.Model, folder: Path) -> None:
+def _write_saved_model(serving: keras.Model, folder: Path, card: str, _: Any) -> None:
+    _write_plain(serving, folder)
+    (folder / BESIDE).parent.mkdir(exist_ok=True)
+    (folder / BESIDE).write_text(card, encoding="utf-8")
+
+
+def _write_plain(serving: keras.Model, folder: Path) -> None:
     try:
         with quiet():
             serving.export(folder, format="tf_saved_model", verbose=False)
@@ -347,7 +348,7 @@ def _write_saved_model(serving: keras.Model, folder: Path) -> None:
         raise OSError(error.message) from error
 
 
-def _write_onnx(serving: keras.Model, path: Path, card: str) -> None:
+def _write_onnx(serving: keras.Model, path: Path, card: str, _: Any) -> None:
     onnx = _package("onnx")
     with quiet(), warnings.catch_warnings(), _errors_of("tf2onnx") as errors:
         warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)  # Keras asks NumPy for it
@@ -380,7 +381,7 @@ def _errors_of(name: str) -> Iterator[list[str]]:
 
 def _write_litert(serving: keras.Model, path: Path, card: str, examples: np.ndarray | None) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        _write_saved_model(serving, Path(folder))
+        _write_plain(serving, Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if examples is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -397,6 +398,9 @@ def _write_litert(serving: keras.Model, path: Path, card: str, examples: np.ndar
 
 
 _OTHERS = 'Take another format: result.export("saved_model") writes whatever Keras runs.'
+
+
+WRITERS = {"onnx": _write_onnx, "litert": _write_litert, "saved_model": _write_saved_model}
 
 
 # Reading and comparing
@@ -463,7 +467,7 @@ def _check(model: keras.Model, card: str, path: Path, examples: np.ndarray | Non
         )
 
 
-def _short(error: BaseException) -> str:
+def _short(error: BaseException | str) -> str:
     """Return the beginning of a message, without the full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
