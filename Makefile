@@ -107,4 +107,4 @@ notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the test
 
 clean:  ## remove the built book; .venv and an interrupted `make weights` stay
 	rm -rf _build/html _build/site.sha256 _build/book.pdf _build/.doctrees _build/jupyter_execute _build/.jupyter_cache
-	rm -rf $(WITHOUT_DATA) _build/coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(WITHOUT_DATA) _build/kept _build/coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -21,8 +21,8 @@ MARKS = ("browser", "training", "site", "slow")
 FIXTURES = {"chromium": "browser", "site": "site", "source": "training", "done": "training"}
 # Modules that load TensorFlow as soon as they are imported.
 LOADERS = (
-    "checkpoints|clones|efficientnet|graph|heads|knowledge|models|prefixes|results|running|steps|store|training|transfer"
-    "|workbench"
+    "applications|augmentation|checkpoints|clones|efficientnet|exports|graph|heads|knowledge|models|prefixes|results"
+    "|running|steps|store|training|transfer|workbench"
 )
 IMPORTS = {
     "browser": re.compile(r"^from (playwright|axe_playwright_python)\b", re.M),
@@ -51,6 +51,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(mark)
     long = {item.path for item in items if any(item.get_closest_marker(mark) for mark in MARKS)}
     items.sort(key=lambda item: item.path not in long)  # otherwise as they were
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Tests, and what they start, keep nothing in the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TL_CACHE_DIR", str(tmp_path_factory.mktemp("kept")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The figures: what they show, how they are delivered, and what they leave alone."""
 
 import functools
+import io
 import itertools
 import struct
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from PIL import Image
 
 from tl_base import figures
 from tl_experiments import figures as of_records
@@ -760,3 +762,11 @@ def test_mistakes_need_a_score_of_the_same_images():
         plots.mistakes(SimpleNamespace(predictions=np.zeros(2, int), shares=SURE[:2]), LABELLED("cat"))
     with pytest.raises(ValueError, match="a count of 1 or more, found 0"):
         plots.mistakes(ANSWERS, LABELLED("cat"), count=0)
+
+
+@pytest.mark.parametrize(("side", "kept"), [(64, False), (65, True)])
+def test_large_photographs_keep_their_colours(side, kept):
+    hue = np.indices((side, side)).transpose(1, 2, 0) * 255 // side
+    photograph = np.dstack([hue, 255 - hue[..., :1]]).astype(np.uint8)
+    picture = Image.open(io.BytesIO(shown(plots.image_grid([photograph]))[2])).convert("RGB")
+    assert (len(picture.getcolors(1 << 20)) > 1000) == kept

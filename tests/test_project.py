@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import itertools
 import re
 import sys
 import tomllib
@@ -166,7 +167,7 @@ def test_everything_that_is_imported_is_pinned(root, pins):
 
 
 def test_the_package_asks_for_everything_that_it_imports(root, project):
-    asked = [*project["dependencies"], *project["optional-dependencies"]["dask"]]
+    asked = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     names = {normal(re.match(r"[\w.-]+", line).group()) for line in asked}
     found = imported(*(root / folder for folder in PACKAGES))
     assert [where for distributions, where in found.items() if not distributions & names] == []
@@ -203,8 +204,9 @@ def test_what_is_locked_is_what_the_requirements_need(pins, locked):
     assert missing == set()
 
 
-def test_the_extra_of_the_package_is_installed_by_whoever_tests(pins, project):
-    assert {normal(name) for name in project["optional-dependencies"]["dask"]} <= pins.keys()
+@pytest.mark.parametrize("extra", ["dask", "export"])
+def test_the_extras_of_the_package_are_installed_by_whoever_tests(pins, project, extra):
+    assert {normal(name) for name in project["optional-dependencies"][extra]} <= pins.keys()
 
 
 @pytest.mark.parametrize("name", ["Makefile", "README.md", "chapters/for_teachers.md"])

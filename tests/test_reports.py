@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,10 +20,7 @@ NAMES = ("cat", "dog", "owl")
 
 def dataset(names=NAMES, labels=LABELS, **fields):
     images = np.random.default_rng(0).integers(0, 256, (len(labels), 40, 60, 3), dtype=np.uint8)
-    made = data.Dataset(images, labels, tuple(names), "pets", "mine", np.ones(len(labels), bool))
-    for name, value in fields.items():
-        object.__setattr__(made, name, value)
-    return made
+    return data.Dataset(images, labels, tuple(names), "pets", "mine", np.ones(len(labels), bool), **fields)
 
 
 def shares_of(said, sure=0.8, classes=3):
@@ -34,7 +32,7 @@ def shares_of(said, sure=0.8, classes=3):
 def made(those=None, against=(), draws=(), said=SAID, shares=None):
     those = dataset() if those is None else those
     shares = shares_of(said, classes=len(those.class_names)) if shares is None else shares
-    return reports.report(those, said, shares, dict(against), draws)
+    return reports.report(those, SimpleNamespace(predictions=said, shares=shares), dict(against), draws)
 
 
 def plain(text):

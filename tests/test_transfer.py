@@ -47,7 +47,7 @@ def test_settings_are_all_arguments_but_who_looks_on(source, split):
     result = transfer.knowledge_transfer(source, split, freeze="conv1", watch=lambda history: None, **QUICK)
     shape = {"layer": "conv3", "head": (), "copy": 3, "freeze": 1, "initialisation": "source", "standardise": False}
     phases = {"knowledge": (), "head_rate": None, "probe_steps": 0, "batch_statistics": False}
-    assert dict(result.settings) == QUICK | shape | phases | {"learning_rate": 1e-3, "seed": 0}
+    assert dict(result.settings) == QUICK | shape | phases | {"learning_rate": 1e-3, "seed": 0, "augment": None}
     with pytest.raises(TypeError, match="standardise"):
         transfer.knowledge_transfer(source, split, standardise=True, **QUICK)
 
@@ -91,6 +91,15 @@ def test_arms_of_one_seed_start_from_the_same_head(source):
     assert equal(heads[0], heads[1])
     assert equal(heads[0], heads[2])
     assert heads[0][0].any()
+
+
+def test_from_scratch_takes_images_of_any_size():
+    rows = np.random.default_rng(0).integers(0, 256, (24, 70, 50, 3)).astype("uint8")
+    large = data.few_shot(data.from_arrays(rows, np.arange(24) % 2, size=(70, 50)), per_class=3)
+    result = transfer.from_scratch(large, **QUICK)
+    assert [layer.name for layer in result.model.layers][:3] == ["image", "resize", "rescale"]
+    assert result.model.get_layer("resize").output.shape == (None, 32, 32, 3)
+    assert 0 <= result.evaluate(large.test).accuracy <= 1
 
 
 def test_standardisation_uses_training_images_only(source, split):

@@ -6,7 +6,7 @@ Taught in: chapter 7 (Your own photographs).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,21 @@ from tl_base.shares import effective, paired_difference, wilson
 from tl_base.sheets import Pictures, Table, jpeg
 
 SURE = 0.9  # a share from which on an answer is called sure
-MOST_PAIRS, MOST_PICTURES = 5, 6  # confused pairs that are shown, and pictures of each
+MOST_PAIRS, MOST_PICTURES = 5, 4  # confused pairs that are shown, and pictures of each
+
+Rows: TypeAlias = NDArray[np.int64]
+
+
+class Scored(Protocol):
+    """What somebody answered; `results.Score` is one."""
+
+    @property
+    def predictions(self) -> Rows:
+        """Answered class of each image, shape (N,)."""
+
+    @property
+    def shares(self) -> np.ndarray:
+        """How sure each is of each class, shape (N, classes)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +49,11 @@ class Answers:
         Images of one number belong together.
     """
 
-    labels: NDArray[np.int64]
-    predictions: NDArray[np.int64]
+    labels: Rows
+    predictions: Rows
     shares: np.ndarray
     class_names: tuple[str, ...]
-    groups: NDArray[np.int64] | None = None
+    groups: Rows | None = None
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -83,7 +97,7 @@ class Answers:
         low, high = wilson(right.mean() * worth if total else 0, worth)
         return int(right.sum()), total, worth, float(low), float(high)
 
-    def mistakes(self) -> NDArray[np.int64]:
+    def mistakes(self) -> Rows:
         """Return the rows with wrong answers, the surest first."""
         rows = np.flatnonzero(~self.right)
         return rows[np.argsort(-self.sureness[rows], kind="stable")]
@@ -139,7 +153,7 @@ def confused(answers: Answers) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["true", "answered", "count", "images", "rows"])
 
 
-def compared(answers: Answers, others: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
+def compared(answers: Answers, others: Mapping[str, Rows]) -> pd.DataFrame:
     """Compare answers with those of others to the same images, and with always naming the most frequent class.
 
     Parameters
@@ -315,13 +329,13 @@ def comparison_table(comparisons: pd.DataFrame) -> Table:
     return Table("On the same images, in percentage points", pd.DataFrame(shown))
 
 
-def captions(answers: Answers, files: Sequence[str | None] | None) -> list[str]:
+def captions(answers: Answers, files: Sequence[str] | None) -> list[str]:
     """Say of each image what it shows, what was answered, how surely, and which file it is.
 
     Parameters
     ----------
     answers : Answers
-    files : sequence of str or None, length N, optional
+    files : sequence of N str, optional
         Where it is not known, the row is named.
 
     Returns
@@ -335,8 +349,7 @@ def captions(answers: Answers, files: Sequence[str | None] | None) -> list[str]:
     texts, names = [], answers.class_names
     for row, (true, said, sure) in enumerate(zip(answers.labels, answers.predictions, answers.sureness, strict=True)):
         surely = f" ({percent(float(sure), 0)})" if np.isfinite(sure) else ""
-        file = files[row] if files is not None else None
-        place = PurePath(file).name if file is not None else f"image {row}"
+        place = f"image {row}" if files is None else PurePath(files[row]).name
         texts.append(f"{names[true]} → {names[said]}{surely}\n{place}")
     return texts
 

@@ -5,6 +5,7 @@ Every module that needs TensorFlow imports `keras` and `tf` from here.
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -28,6 +29,23 @@ def _native_stderr_closed() -> Iterator[None]:
         os.close(nowhere)
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what compiled code writes to file descriptor 2; if the block fails, it is said after all."""
+    with tempfile.TemporaryFile() as said:
+        kept = os.dup(2)
+        try:
+            os.dup2(said.fileno(), 2)
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
 with _native_stderr_closed():
     import keras
     import tensorflow as tf
@@ -37,7 +55,7 @@ with _native_stderr_closed():
 # Every network here compiles its own training step; TensorFlow would warn that a function is traced often.
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["forget_compiled", "keras", "tf", "to_snake_case"]
+__all__ = ["forget_compiled", "keras", "quiet", "tf", "to_snake_case"]
 
 
 def forget_compiled() -> None:

@@ -31,7 +31,8 @@ Drawn = TypeVar("Drawn")
 Many = TypeVar("Many", bound=Collection[Any])
 
 WIDTH = 6.4  # inches; 614 CSS pixels on a page
-COLOURS = 256  # of a figure on a page: a third of the bytes, and enough for photographs of 32 × 32 pixels
+COLOURS = 256  # of a figure on a page: a third of the bytes, and enough for small photographs
+SMALL = 64  # pixels a side, at most; of larger ones a reader sees that blue became green
 STYLE: dict[str, Any] = {
     "font.size": 10,
     "text.parse_math": False,  # a name with two dollar signs is a name
@@ -56,7 +57,7 @@ VARIANTS = {chr(code) for code in range(0xFE00, 0xFE10)}  # choose between two l
 
 
 class BookFigure(Figure):
-    """A Matplotlib figure that a notebook shows twice as sharp as it is wide on the page, in few colours."""
+    """A figure that a notebook shows twice as sharp as it is wide on the page, in few colours where these will do."""
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
@@ -65,7 +66,9 @@ class BookFigure(Figure):
         with style.context(["default", STYLE]):  # Matplotlib makes the ticks only now
             self.savefig(drawn, format="png", dpi=192)
         picture = Image.open(drawn).convert("RGB")
-        picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
+        if not self.photographs:
+            picture = picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        picture.save(png, "PNG", optimize=True)
         return {"image/png": png.getvalue()}, {"image/png": {"width": round(96 * self.get_figwidth())}}
 
     def draw(self, renderer: RendererBase) -> None:
@@ -77,6 +80,7 @@ class BookFigure(Figure):
             warnings.warn(_advice(missing), stacklevel=2)
 
     _missing = ""
+    photographs = False  # of more than `SMALL` pixels: then all colours are kept
 
 
 def styled(function: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
@@ -423,6 +427,8 @@ def as_pictures(images: Iterable[Any]) -> list[np.ndarray]:
 def show(axis: Axes, image: np.ndarray) -> None:
     """Show a picture that `as_pictures` has looked at, in its own brightness."""
     highest = 255 if image.dtype == np.uint8 else 1
+    if image.ndim == 3 and max(image.shape[:2]) > SMALL and isinstance(figure := axis.get_figure(), BookFigure):
+        figure.photographs = True
     axis.imshow(image, cmap="gray", vmin=0, vmax=highest, interpolation="nearest")
 
 

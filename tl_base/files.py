@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -95,6 +96,51 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     finally:
         if os.path.lexists(part):
             part.unlink()
+
+
+@contextlib.contextmanager
+def replacing_folder(path: PathLike, mark: str) -> Iterator[Path]:
+    """Write a whole folder: it takes its place when the block ends, and not at all if that fails.
+
+    Parameters
+    ----------
+    path : path-like
+        A folder that holds `mark`, an empty one, or a name that is still free in a folder that is there.
+    mark : str
+        A file inside by which a folder is known that this has written: no other is ever replaced.
+
+    Yields
+    ------
+    pathlib.Path
+        A new folder beside it, to be filled.
+
+    Raises
+    ------
+    FileError
+        If something else has the name, its folder is not there, or it cannot be written; it is then as it was.
+    """
+    path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise FileError(f"{path}: there is no folder {path.parent}. Make it, or name another one.")
+    if os.path.lexists(path) and not path.is_dir():
+        raise FileError(f"{path} is a file; expected a folder. Name a folder, or a name that is still free.")
+    if path.is_dir() and any(path.iterdir()) and not (path / mark).is_file():
+        raise FileError(f"{path} is a folder that holds something else. Name one that is still free.")
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+            new, old = Path(beside) / "new", Path(beside) / "old"
+            new.mkdir()
+            yield new
+            if path.exists():
+                path.rename(old)
+            try:
+                new.rename(path)
+            except OSError:
+                if old.exists():
+                    old.rename(path)
+                raise
+    except OSError as error:
+        raise FileError(f"{path} cannot be written ({error}). What was there before is still there.") from error
 
 
 def write(path: PathLike, text: str) -> None:

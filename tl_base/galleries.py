@@ -151,7 +151,7 @@ def mistakes(result: Any, dataset: Any, count: int = 12, columns: int = 3) -> Bo
         axis.set_axis_off()
         axis.text(0.5, 0.5, f"None of {len(dataset):,} answers is wrong.", ha="center", va="center")
         return figure
-    texts = captions(answers, getattr(dataset, "files", None))
+    texts = captions(answers, dataset.files)
     figure = image_grid([dataset.images[row] for row in rows[:count]], [texts[row] for row in rows[:count]], columns)
     figure.suptitle(f"{title}, the surest of them first" if len(rows) > 1 else title)
     return figure

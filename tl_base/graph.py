@@ -7,6 +7,7 @@ Taught in: chapter 2 (Core concepts).
 """
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -453,7 +454,9 @@ def following(graph: keras.Model, named: Collection[str]) -> set[str]:
     return behind
 
 
-def split_before(graph: keras.Model, named: Collection[str]) -> "tuple[keras.Model | None, keras.Model]":
+def split_before(
+    graph: keras.Model, named: Collection[str], most: float = math.inf
+) -> "tuple[keras.Model | None, keras.Model]":
     """Cut a network at the last place before any of some operations runs.
 
     Parameters
@@ -461,6 +464,8 @@ def split_before(graph: keras.Model, named: Collection[str]) -> "tuple[keras.Mod
     graph : keras.Model
         Opened.
     named : collection of str
+    most : float
+        Bytes that the activations of one image may take at the cut, in float32.
 
     Returns
     -------
@@ -468,6 +473,8 @@ def split_before(graph: keras.Model, named: Collection[str]) -> "tuple[keras.Mod
         The part before, None where there is no place, and the rest. They share the network's layers.
     """
     cuts, before = places(graph), None
+    if most < math.inf:
+        cuts = {name: x for name, x in cuts.items() if 4 * math.prod(side or math.inf for side in x.shape[1:]) <= most}
     for node in nodes_of(graph):
         if node.operation.name in named:
             break

@@ -202,7 +202,7 @@ def _fitted(
     inner = target
     if fit == "crop":
         scale = min(across / width, down / height)
-        left, top = (across - scale * width) / 2, (down - scale * height) / 2
+        left, top = max(0.0, across - scale * width) / 2, max(0.0, down - scale * height) / 2  # rounding
         box = (left, top, across - left, down - top)
     elif fit == "pad":
         scale = min(width / across, height / down)
@@ -210,7 +210,7 @@ def _fitted(
     small = image.resize(inner, Image.Resampling.BICUBIC, box=box)
     if inner != target:
         canvas = Image.new(image.mode, target)
-        canvas.paste(small, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+        canvas.paste(small, (round((width - inner[0]) / 2), round((height - inner[1]) / 2)))  # as ImageOps.pad
         small = canvas
     thumb = image.convert("RGB").resize((THUMB, THUMB), Image.Resampling.BOX)
     if turn is not None:

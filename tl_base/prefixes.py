@@ -1,11 +1,18 @@
 """The first part of a network: copied, compared with its origin, extended, and run once for all steps of training."""
 
+import importlib.metadata
+import inspect
+import itertools
+import json
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from tl_base import clones, graph, running
+from tl_base import clones, graph, kept, running
 from tl_base.backend import keras
+
+_alike: set[str] = set()  # what `check_copy` compared
+ACTIVATIONS = 2**30  # bytes of what a frozen part may make of all images at once
 
 
 def trunk(network: keras.Model, layer: str | None, seed: int, image_shape: tuple[int, ...] | None) -> keras.Model:
@@ -94,7 +101,16 @@ def check_copy(
     images : ndarray, shape (N, ...)
     kind : type
         Of the error. It is raised where values are not finite, too.
+
+    Notes
+    -----
+    Layer by layer takes half a second with a large network: what was found alike once in a process is not compared
+    again, if all layers are Keras's own.
     """
+    known = _key(source, images)
+    known = known and kept.digest([known.encode(), repr((last(copy), sorted(others))).encode(), images.tobytes()])
+    if known in _alike:
+        return
     expected, copied = running.values(source, images), running.values(copy, images)
     other = graph.following(copy, others)
     for name in [name for name in copied if name not in other]:
@@ -113,6 +129,8 @@ def check_copy(
                     "or holds a state that is neither a weight nor in its get_config(). Replace it by a layer of "
                     "Keras, or put its state into weights."
                 )
+    if known:
+        _alike.add(known)
 
 
 def still(network: keras.Model, layers: Sequence[keras.Layer], kept: int) -> set[str]:
@@ -139,7 +157,11 @@ def still(network: keras.Model, layers: Sequence[keras.Layer], kept: int) -> set
 
 
 def split(
-    network: keras.Model, layers: Sequence[keras.Layer], still: Collection[str], changing: Collection[str] = ()
+    network: keras.Model,
+    layers: Sequence[keras.Layer],
+    still: Collection[str],
+    changing: Collection[str] = (),
+    count: int = 0,
 ) -> "tuple[keras.Model | None, keras.Model]":
     """Cut a network before the first layer that changes, or puts out something else, in a step of training.
 
@@ -151,12 +173,97 @@ def split(
         Layers that run as in inference.
     changing : collection of str
         More layers that change.
+    count : int
+        Images whose activations are to fit into a gigabyte, `ACTIVATIONS`. Where they do not, the cut is the last
+        earlier one where they do.
 
     Returns
     -------
     (keras.Model or None, keras.Model)
-        As of `graph.split_before`.
+        As of `graph.split_before`. None too where some layer is frozen, but none before the cut that fits: scaled
+        images alone take four times the memory of images.
     """
     trained = {layer.name for layer in layers if layer.trainable}
     varying = {operation.name for operation in network.operations if running.varies(operation)}
-    return graph.split_before(network, trained | varying.difference(still) | set(changing))
+    named = trained | varying.difference(still) | set(changing)
+    first, rest = graph.split_before(network, named, ACTIVATIONS / max(count, 1))
+    far, _ = graph.split_before(network, named)
+    if first and far and far.weights and not first.weights:
+        return None, network
+    return first, rest
+
+
+def outputs(network: keras.Model, images: np.ndarray, label: str | None = None) -> np.ndarray:
+    """Run a frozen network over images, each of them once: what it makes of an image is kept, as `kept` says.
+
+    Parameters
+    ----------
+    network : keras.Model
+    images : ndarray, shape (N, ...), any numeric dtype
+    label : str, optional
+        Of a progress bar, as in `running.compiled`.
+
+    Returns
+    -------
+    ndarray, shape (N, ...), float32
+        As of `running.outputs`.
+    """
+    running.check_images(network, np.shape(images)[1:])
+    run, key = running.compiled(network, label=label), _key(network, images) if len(images) else None
+    return run(images) if key is None else kept.rows(key, images, network.outputs[0].shape[1:], run)
+
+
+def _key(network: keras.Model, images: np.ndarray) -> str | None:
+    """Digest all that decides what a network makes of an image: structure, weights, statistics, versions.
+
+    None where that is not all, because the network holds code that is not Keras's; where it has no weights, so that
+    there is little to save; and where the shape of its outputs is open.
+    """
+    operations = graph.operations_of(network).values()
+    if not network.weights or None in network.outputs[0].shape[1:] or not all(map(_is_keras, operations)):
+        return None
+    versions = [importlib.metadata.version(name) for name in ("keras", "tensorflow")]
+    config = json.loads(json.dumps(network.get_config(), default=keras.saving.serialize_keras_object))
+    facts = kept.nameless(config, ("seed", "trainable")), repr((versions, images.dtype.str, images.shape[1:])).encode()
+    values = [np.ascontiguousarray(weight.numpy()) for weight in network.weights]
+    return kept.digest([*facts, *(repr(v.shape).encode() + v.dtype.str.encode() + v.tobytes() for v in values)])
+
+
+def _is_keras(operation: keras.Operation) -> bool:
+    """Tell whether an operation is one of Keras's, with nobody else's function in it: its configuration says it all."""
+    parts = operation._flatten_layers() if isinstance(operation, keras.Layer) else [operation]
+    for part in parts:
+        inside = [type(part), *(value for value in vars(part).values() if inspect.isfunction(value))]
+        if isinstance(part, keras.layers.Lambda) or any(not each.__module__.startswith("keras.") for each in inside):
+            return False
+    return True
+
+
+def answers(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Run a trained network over images; what its frozen layers make of them is kept.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Layers that trained are ``trainable``. Where the first layers are not, they are the frozen part, and it is cut
+        as it was in training.
+    images : ndarray, shape (N, ...), any numeric dtype
+
+    Returns
+    -------
+    ndarray, shape (N, ...), float32
+        As of `running.outputs`, but for the rounding of the last digits.
+    """
+    running.check_images(network, np.shape(images)[1:])
+    whole = graph.opened(network) if kept.folder() else network
+    layers = graph.weight_layers(whole)
+    frozen = {layer.name for layer in itertools.takewhile(lambda layer: not layer.trainable, layers)}
+    if not frozen or not kept.folder():
+        return running.outputs(network, images)
+    behind = graph.following(whole, frozen)
+    normal = keras.layers.Normalization
+    scaled = {op.name for op in whole.operations if isinstance(op, normal) and op.name in behind}  # by one training
+    first, rest = split(whole, layers, running.silent_noise(whole, frozen), scaled, len(images))
+    if first is None or _key(first, images) is None:
+        return running.outputs(network, images)
+    return running.outputs(rest, outputs(first, images))

@@ -3,25 +3,35 @@
 Taught in: chapter 2 (Core concepts).
 """
 
+import math
+import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import softmax
+from tqdm import tqdm
 
 from tl_base.backend import keras, tf
 from tl_base.graph import NOISE, ModelError, find_layer, graph_of, has_graph, nodes_of, opened, operations_of, run
 
+MEMORY = 2**28  # bytes for the activations of the largest layer, of a batch in inference
+PATIENCE = 2.0  # seconds without a progress bar
 
-def compiled(model: keras.Model, batch_size: int = 1024) -> Callable[[np.ndarray], np.ndarray]:
+
+def compiled(
+    model: keras.Model, batch_size: int | None = None, label: str | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
     """Compile a network's inference: the function returned runs it over any number of images, batch by batch.
 
     Parameters
     ----------
     model : keras.Model
-    batch_size : int
-        Images in memory at once.
+    batch_size : int, optional
+        Images in memory at once; by default as many as `batch_of` says.
+    label : str, optional
+        Of a progress bar, which appears after two seconds. Ctrl-C ends the work between two batches.
 
     Returns
     -------
@@ -35,15 +45,43 @@ def compiled(model: keras.Model, batch_size: int = 1024) -> Callable[[np.ndarray
 
     def over(images: np.ndarray) -> np.ndarray:
         check_images(model, np.shape(images)[1:])
-        for start in range(0, max(len(images), 1), batch_size):  # no images have activations of some shape too
-            rows = slice(start, start + batch_size)
-            batch = forward(np.ascontiguousarray(images[rows])).numpy()
-            if start == 0:
-                result = np.empty((len(images), *batch.shape[1:]), "float32")
-            result[rows] = batch
+        size, count = batch_size or batch_of(model, np.shape(images)[1:]), len(images)
+        hidden = {"delay": PATIENCE} if label else {"disable": True}
+        with tqdm(total=count, desc=label, unit=" images", file=sys.stdout, ncols=88, **hidden) as bar:
+            for start in range(0, max(count, 1), size):  # no images have activations of some shape too
+                rows = slice(start, start + size)
+                batch = forward(np.ascontiguousarray(images[rows])).numpy()
+                if start == 0:
+                    result = np.empty((count, *batch.shape[1:]), "float32")
+                result[rows] = batch
+                bar.update(len(batch))
         return result
 
     return over
+
+
+def batch_of(model: keras.Model, shape: tuple[int, ...]) -> int:
+    """Say how many images a network runs at once.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With a graph.
+    shape : tuple of int
+        Of one image.
+
+    Returns
+    -------
+    int
+        1,024, or as many as fit into a quarter of a gigabyte: what goes in and out of the largest layer counts. For
+        a network of phones and 160 pixels these are some dozens, which is also what runs fastest.
+    """
+    largest = 1
+    for operation in operations_of(model).values():
+        for node in operation._inbound_nodes:
+            sides = [tensor.shape[1:] for tensor in (*node.input_tensors, *node.output_tensors)]
+            largest = max(largest, 4 * sum(math.prod(side or max(shape) for side in each) for each in sides))
+    return min(max(MEMORY // largest, 1), 1024)
 
 
 def outputs(model: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -8,12 +8,13 @@ Taught in: How fast.
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tl_base import kept
 from tl_experiments.names import resolved
 from tl_helpers import data
 
@@ -78,7 +79,7 @@ def of_network(network: "keras.Model", built: bool) -> str:
     str
         Sixteen hexadecimal digits. Names that Keras counts up, such as ``conv2d_3``, do not matter.
     """
-    parts = [_nameless(network.get_config())] if built else []
+    parts = [kept.nameless(network.get_config())] if built else []
     for weight in network.weights:
         value = np.ascontiguousarray(weight.numpy())
         parts += [repr((value.shape, value.dtype.str)).encode(), value.tobytes()]
@@ -135,31 +136,3 @@ def _digest(*parts: bytes) -> str:
     for part in parts:
         digest.update(len(part).to_bytes(8) + part)
     return digest.hexdigest()[:16]
-
-
-def _nameless(config: Mapping[str, Any]) -> bytes:
-    """Write a network's configuration with numbers in the place of its layers' names."""
-    names: dict[str, str] = {}
-
-    def collect(part: object) -> None:
-        if isinstance(part, dict):
-            own = part.get("config")
-            if isinstance(own, dict) and "name" in own and part.get("class_name") != "DTypePolicy":
-                names.setdefault(own["name"], f"#{len(names)}")
-            part = list(part.values())
-        if isinstance(part, (list, tuple)):
-            for inner in part:
-                collect(inner)
-
-    def renamed(part: Any) -> Any:
-        if isinstance(part, dict):  # a seed decides nothing that the weights do not tell
-            fields = {str(key): renamed(value) for key, value in part.items() if key != "seed"}
-            name = fields.get("name")
-            return fields | ({"name": names.get(name, name)} if isinstance(name, str) else {})
-        if isinstance(part, (list, tuple)):
-            place = len(part) == 3 and isinstance(part[0], str) and all(isinstance(index, int) for index in part[1:])
-            return [names.get(part[0], part[0]), *part[1:]] if place else [renamed(inner) for inner in part]
-        return part
-
-    collect({"config": config})
-    return json.dumps(renamed(config), sort_keys=True, default=repr).encode()

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tl_base.backend import keras, tf
+from tl_base.kept import off as keeping_nothing
 from tl_experiments import heads, perturbations
 from tl_experiments.grid import Run
 from tl_experiments.plan import ANSWERED, MEMORY, POINTS, trains_together
@@ -47,7 +48,7 @@ def work(runs: Sequence[Run], memory: int = MEMORY, threads: int | None = None) 
     list of dict
         A row a run, as `open_log` takes them. A run that fails has its error in the row.
     """
-    with _one_at_a_time:
+    with _one_at_a_time, keeping_nothing():  # else the seconds of a run would depend on those before it
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -111,7 +112,7 @@ def live(run: Run, watch: Callable[[training.History], bool]) -> Row:
     -----
     Taught in: chapter 4.2 (The explorer).
     """
-    with _one_at_a_time:
+    with _one_at_a_time, keeping_nothing():
         store = bench(MEMORY)
         store.renew([run])
         return _one(store, run, watch) | {"fingerprints": json.dumps(store.fingerprints(run))}

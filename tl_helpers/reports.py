@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tl_base import answers, sheets
+from tl_base.answers import Rows, Scored
 from tl_helpers.data import Dataset
 from tl_helpers.measures import mean_interval
 
@@ -60,7 +60,7 @@ class Report:
     pairs: pd.DataFrame
     comparisons: pd.DataFrame
     sentences: tuple[str, ...]
-    predictions: NDArray[np.int64]
+    predictions: Rows
     shares: np.ndarray
     pictures: tuple[sheets.Pictures, ...]
 
@@ -82,20 +82,14 @@ class Report:
         return title, [*self.sentences, *tables, *self.pictures]
 
 
-def report(
-    dataset: Dataset,
-    predictions: NDArray[np.int64],
-    shares: np.ndarray,
-    against: Mapping[str, NDArray[np.int64]],
-    draws: Sequence[float] = (),
-) -> Report:
+def report(dataset: Dataset, score: Scored, against: Mapping[str, Rows], draws: Sequence[float] = ()) -> Report:
     """Report on a classifier's answers to the images of a data set; `Result.report` gives it what a network answers.
 
     Parameters
     ----------
     dataset : data.Dataset
-    predictions : ndarray, shape (N,), int64
-    shares : ndarray, shape (N, classes), float
+    score : results.Score
+        Or anything else with ``predictions`` and ``shares``.
     against : mapping of str to ndarray, shape (N,), int64
         Answers of others to the same images.
     draws : sequence of float
@@ -114,11 +108,11 @@ def report(
     -----
     Taught in: chapter 7 (Your own photographs).
     """
-    groups, files = getattr(dataset, "groups", None), getattr(dataset, "files", None)
-    given = answers.Answers(dataset.labels, predictions, shares, dataset.class_names, groups)
+    given = answers.Answers(dataset.labels, score.predictions, score.shares, dataset.class_names, dataset.groups)
     right, total, worth, low, high = given.interval()
     every, pairs = (right / total, *draws), answers.confused(given)
     words = answers.in_words(given, every, mean_interval(every), int((~dataset.held_out).sum()))
-    pictures = answers.pair_pictures(pairs, dataset.images, answers.captions(given, files))
+    pictures = answers.pair_pictures(pairs, dataset.images, answers.captions(given, dataset.files))
     tables = answers.by_class(given), pairs, answers.compared(given, against)
-    return Report(dataset.name, right, total, worth, low, high, every, *tables, words, predictions, shares, pictures)
+    numbers = right, total, worth, low, high, every
+    return Report(dataset.name, *numbers, *tables, words, score.predictions, score.shares, pictures)

@@ -5,13 +5,15 @@ Taught in: chapters 4 (Worked example) and 7 (Your own photographs).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from tl_base import graph, running
+from tl_base import exports, graph, prefixes, running
 from tl_base.backend import keras
+from tl_base.files import PathLike
 from tl_helpers.data import Dataset
 from tl_helpers.reports import Report, report
 from tl_helpers.training import History
@@ -120,7 +122,65 @@ class Result:
         score = self.evaluate(dataset)
         others = {name: _predictions(other, dataset) for name, other in (against or {}).items()}
         accuracies = [float(np.mean(_predictions(draw, dataset) == dataset.labels)) for draw in draws]
-        return report(dataset, score.predictions, score.shares, others, accuracies)
+        return report(dataset, score, others, accuracies)
+
+    def save(self, path: PathLike = "my_model.keras", fit: str = "crop") -> Path:
+        """Write the network and its class names to a file that Keras alone can read.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in ``.keras``; a file of that name is replaced.
+        fit : {"crop", "pad", "stretch"}
+            As you passed it to `data.from_folder`: ``predict.py`` beside the chapter does the same to a photograph.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        ExportError, FileError
+            As `tl_base.exports.save`: a full disk or a layer that Keras alone does not know; what was there stays.
+
+        Notes
+        -----
+        Taught in: chapter 7 (Your own photographs).
+        """
+        return exports.save(self.model, self.class_names, path, fit)
+
+    def export(
+        self, format: str, path: PathLike | None = None, *, quantise: Dataset | None = None, fit: str = "crop"
+    ) -> Path:
+        """Write the network and its class names for other programs.
+
+        Parameters
+        ----------
+        format : {"onnx", "litert", "saved_model"}
+            A file for ONNX Runtime, a file for phones and small devices, a folder for TensorFlow.
+        path : path-like, optional
+            By default ``my_model`` with the format's suffix, ``.onnx`` or ``.tflite``; a SavedModel is a folder.
+        quantise : data.Dataset, optional
+            For LiteRT: compute in int8, about a quarter of the size. Its images show which values occur; take the
+            training part of a split, never the test part.
+        fit : {"crop", "pad", "stretch"}
+            As for `save`.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        ExportError, FileError
+            As `tl_base.exports.export`.
+
+        Notes
+        -----
+        Taught in: chapter 7 (Your own photographs).
+        """
+        examples = getattr(quantise, "images", quantise)
+        return exports.export(self.model, self.class_names, format, path, examples, fit)
 
 
 Answering = Result | Score | np.ndarray
@@ -132,10 +192,8 @@ def _predictions(other: Answering, dataset: Dataset) -> np.ndarray:
     if not isinstance(score, Score):
         return np.asarray(score)
     if len(score.predictions) != len(dataset) or (_confusion(dataset, score.predictions) != score.confusion).any():
-        raise TransferError(
-            f"A score was made on other images than the {len(dataset):,} of {dataset.name!r}. Pass the result itself, "
-            "or its score on this data set."
-        )
+        found = f"A score was made on other images than the {len(dataset):,} of {dataset.name!r}."
+        raise TransferError(f"{found} Pass the result itself, or its score on this data set.")
     return score.predictions
 
 
@@ -173,7 +231,7 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
         check_names(class_names, dataset, "the network learned")
     if not len(dataset):
         raise TransferError(f"{dataset.name!r} has no images to score. Take the test part of a split.")
-    answers = running.outputs(model, dataset.images)
+    answers = prefixes.answers(model, dataset.images)
     predictions = answers.argmax(1)
     confusion = _confusion(dataset, predictions)
     with np.errstate(invalid="ignore"):  # 0/0 is NaN

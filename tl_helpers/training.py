@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tl_base import graph
+from tl_base import augmentation, graph
 from tl_base.backend import forget_compiled, keras, tf
 from tl_base.running import Runner, check_images, compiled, final_activation, tapped
 from tl_base.steps import Groups, Tensor, adams
@@ -25,6 +25,7 @@ from tl_base.steps import compiled as compiled_steps
 Taps = dict[str, Tensor]
 Seed = int | Sequence[int]
 Pair = tuple[np.ndarray, np.ndarray]  # inputs and labels
+Scored = Pair | tuple[np.ndarray, np.ndarray, keras.Model]  # and what scores them
 Progress = bool | str | tuple[str, float] | None
 
 
@@ -75,6 +76,10 @@ class Budget(TypedDict, total=False):
         By default 32.
     seed : int or sequence of int
         By default 0. Decides the order of the examples (`batch_rows`); in a method, new weights and random layers too.
+    augment : {"flip", "shift", "photographs"}
+        Train on another variant of every image in each step, see `augmentation.varied`; by default on the images as
+        they are. Nothing else ever sees a variant. Frozen layers then run in every step, so that a linear head takes
+        as long as ten to twenty passes of the whole network over the images, where it else takes one.
     points : int
         Number of recorded points, by default 20. Between two of them the steps run compiled, and Ctrl-C waits.
     progress : bool or str or (str, float)
@@ -93,6 +98,7 @@ class Budget(TypedDict, total=False):
     steps: int | None
     batch_size: int
     seed: Seed
+    augment: str | None
     points: int
     progress: Progress
     watch: Callable[[History], Any] | None
@@ -106,6 +112,7 @@ class Schedule:
     steps: int | None = None
     batch_size: int = 32
     seed: Seed = 0
+    augment: str | None = None
     points: int = 20
     progress: Progress = None
     watch: Callable[[History], Any] | None = None
@@ -194,7 +201,7 @@ def fit(
     inputs: np.ndarray,
     labels: np.ndarray,
     *,
-    validation: Pair | None = None,
+    validation: Scored | None = None,
     terms: Sequence[Term] = (),
     optimizer: "keras.optimizers.Optimizer | None" = None,  # quoted: the reference is built without Keras
     layer_rates: Mapping[str, float] | None = None,
@@ -209,8 +216,8 @@ def fit(
         Inputs to logits; changed in place. Frozen weights (``trainable`` false) stay bit-equal.
     inputs, labels : ndarray, shapes (N, ...) and (N,)
         Images or cached features; the labels are int.
-    validation : pair of ndarray, optional
-        Inputs and labels that are scored at each recorded point and never trained on.
+    validation : (ndarray, ndarray) or (ndarray, ndarray, keras.Model), optional
+        Inputs and labels that are scored at each recorded point and never trained on; by `model`, or by its last part.
     terms : sequence of Term
         Added to the loss, as is what the network itself adds to it (regularizers, ``add_loss``).
     optimizer : keras.optimizers.Optimizer, optional
@@ -236,17 +243,21 @@ def fit(
     _check(model, inputs, labels, steps, rate)
     _check_parts(model, terms, len(labels), rates)
     groups = [(optimizer, model.trainable_variables)] if optimizer else adams(model, rates, rate, steps)
-    chunk = _chunk(model, (inputs, labels), terms, still, groups, plain=optimizer is None)
+    chunk = _chunk(model, (inputs, labels), terms, still, groups, optimizer is None, schedule)
     rows = batch_rows(len(labels), schedule.batch_size, steps, schedule.seed)
     return _loop(chunk, rows, model, validation, schedule)
 
 
 def _loop(
-    chunk: Callable[[Tensor], Tensor], rows: np.ndarray, model: keras.Model, validation: Pair | None, schedule: Schedule
+    chunk: Callable[[Tensor], Tensor],
+    rows: np.ndarray,
+    model: keras.Model,
+    validation: Scored | None,
+    schedule: Schedule,
 ) -> History:
     """Train on the batches, chunk by chunk; after each, score, record and show."""
     marks = np.linspace(0, len(rows), min(schedule.points, len(rows)) + 1).round().astype(int)
-    history, predict = History(), compiled(model)
+    history, predict = History(), compiled(validation[2] if validation and len(validation) == 3 else model)
     with _bar(schedule.progress, len(rows)) as bar:
         for begin, end in itertools.pairwise(np.unique(marks).tolist()):
             start = time.perf_counter()
@@ -319,15 +330,23 @@ def _check_parts(model: keras.Model, terms: Sequence[Term], count: int, layer_ra
 
 
 def _chunk(
-    model: keras.Model, examples: Pair, terms: Sequence[Term], still: Collection[str], groups: Groups, plain: bool
+    model: keras.Model,
+    examples: Pair,
+    terms: Sequence[Term],
+    still: Collection[str],
+    groups: Groups,
+    plain: bool,
+    schedule: Schedule,
 ) -> Callable[[Tensor], Tensor]:
     """Return a compiled function: batches of rows, shape (steps, batch), to the mean loss of the steps."""
     network = Runner(tapped(model, {name for term in terms for name in term.taps}), still)
     dtype = model.inputs[0].dtype
     weight = 1.0 - sum(term.share for term in terms)
+    kind, shape = schedule.augment, np.shape(examples[0])[1:]
+    vary = augmentation.varied(kind, shape, schedule.seed) if kind else lambda images: images
 
     def loss_of(inputs: Tensor, labels: Tensor, *targets: Tensor) -> Tensor:
-        logits, taps = network(tf.cast(inputs, dtype))
+        logits, taps = network(vary(tf.cast(inputs, dtype)))
         loss = weight * tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         for own in network.losses:
             loss += own

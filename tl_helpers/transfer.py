@@ -189,7 +189,8 @@ def from_scratch(
     split, layer, head, budget
         As for `feature_extraction`.
     architecture : keras.Model, optional
-        Network whose layers, not weights, are used; by default `models.source_cnn()`.
+        Network whose layers, not weights, are used; by default `models.source_cnn`, at 32×32 pixels whatever the
+        images have.
 
     Raises
     ------
@@ -197,7 +198,8 @@ def from_scratch(
         If a setting makes no sense.
     """
     settings = Settings(layer=layer, head=head, copy=0, initialisation="random", **budget)
-    return _adapt("from scratch", architecture or models.source_cnn(), split, settings)
+    network = architecture or models.source_cnn(image_shape=split.train.images.shape[1:])
+    return _adapt("from scratch", network, split, settings)
 
 
 def target_network(
@@ -300,6 +302,10 @@ def _adapt(method: str, source: keras.Model, split: Split, settings: Settings) -
     target, settings = _target(source, split.train, settings)
     adaptation = Adaptation(source, target.model, split.train, target.copied, target.freeze)
     terms = [item.term(adaptation) for item in settings.knowledge]
+    if settings.augment and any(term.taps and term.targets is not None for term in terms):
+        raise TransferError(
+            "augment moves the images, and attention says where to look in them. Leave one of them out."
+        )
     label = None if settings.progress is False else method if settings.progress else (method, PATIENCE)
     history, seconds = History(), 0.0
     for frozen, steps, seed in _phases(target, settings):
@@ -335,23 +341,26 @@ def _train_rest(
     model, scaling = models.freeze(target.model, frozen), target.scaling
     layers = models.weight_layers(model)
     still = prefixes.still(model, layers, 0 if settings.batch_statistics else target.copied)
-    begin, prefix, rest = time.perf_counter(), None, model
+    begin, prefix, rest, images = time.perf_counter(), None, model, split.train.images
     if frozen or not target.depth:  # else nothing is run beforehand: activations take more memory than images
-        prefix, rest = prefixes.split(model, layers, still, {scaling.name} if scaling else ())
-    run = running.compiled(prefix) if prefix else np.asarray
-    inputs, validation = run(split.train.images), run(split.validation.images)
+        count = len(split.train) + len(split.validation)
+        prefix, rest = prefixes.split(model, layers, still, {scaling.name} if scaling else (), count)
+    label = "frozen layers" if settings.progress else None
+    run = functools.partial(prefixes.outputs, prefix, label=label) if prefix else np.asarray
+    inputs, validation = images if settings.augment else run(images), run(split.validation.images)
     seconds = time.perf_counter() - begin if prefix else 0.0
     if scaling:
-        ready = prefix and prefix.outputs[0] is scaling.input  # nothing that varies lies between
-        features = inputs if ready else running.outputs(keras.Model(model.inputs, scaling.input), split.train.images)
+        ready = prefix and inputs is not images and prefix.outputs[0] is scaling.input  # nothing that varies between
+        features = inputs if ready else prefixes.outputs(keras.Model(model.inputs, scaling.input), images)
         _set_statistics(scaling, features)
-    here = {layer.name for layer in rest.layers}
+    trains = model if settings.augment else rest
+    here = {layer.name for layer in trains.layers}
     new = [] if settings.head_rate is None else [layer.name for layer in layers[target.copy :]]
     history = training.fit(
-        rest,
+        trains,
         inputs,
         split.train.labels,
-        validation=(validation, split.validation.labels),
+        validation=(validation, split.validation.labels, rest),
         terms=[term for term in terms if here.issuperset(term.taps)],
         layer_rates=dict.fromkeys(here.intersection(new), cast(float, settings.head_rate)),
         still=still,

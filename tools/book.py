@@ -48,6 +48,7 @@ ONE_CORE = dict.fromkeys(
     ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
 )
 NO_BARS = {"TQDM_DISABLE": "1"}  # a bar that appears where a call is slow says nothing on a page
+KEPT = {"TL_CACHE_DIR": str(ROOT / "_build" / "kept")}  # what frozen layers make of images, for all chapters
 CELL_TIMEOUT = 600  # seconds
 JUPYTER_BOOK = 'import sys; sys.modules["rfc3987_syntax"] = None; from jupyter_book.cli.main import main; main()'
 
@@ -203,7 +204,7 @@ async def execute(
             on_cell_executed=lambda **_: bar.update(),
         )
         try:
-            await client.async_execute(env={**ONE_CORE, **NO_BARS, **os.environ})
+            await client.async_execute(env={**ONE_CORE, **NO_BARS, **KEPT, **os.environ})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             if asyncio.current_task().cancelling():
                 return None  # Ctrl-C, which nbclient takes for the kernel's death

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nbformat
 import yaml
-from book import NO_BARS
+from book import KEPT, NO_BARS
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
@@ -119,7 +119,7 @@ def refresh(path: Path) -> None:
     resources = {"metadata": {"path": str(path.parent)}}
     options = {"timeout": CELL_TIMEOUT, "extra_arguments": ["--log-level=ERROR"]}
     NotebookClient(notebook, kernel_name="python3", resources=resources, **options).execute(
-        env={**NO_BARS, **os.environ}
+        env={**NO_BARS, **KEPT, **os.environ}
     )
     strip(notebook)
     write(notebook, path)
