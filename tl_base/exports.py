@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tl_base import files, graph, running
+from tl_base import files, graph, photographs, running
 from tl_base.backend import keras, quiet, tf
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
@@ -44,7 +44,7 @@ class ExportWarning(UserWarning):
     """A file was written, but predicts otherwise than the network."""
 
 
-def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike) -> Path:
+def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike, fit: str = "crop") -> Path:
     """Write a network as a ``.keras`` file that Keras alone can read.
 
     Parameters
@@ -55,6 +55,8 @@ def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike) -
         What the outputs mean, in order.
     path : path-like
         Ends in ``.keras``; a file of that name is replaced.
+    fit : {"crop", "pad", "stretch"}
+        How photographs were brought to the size of the images, so that new ones can be brought to it likewise.
 
     Returns
     -------
@@ -63,14 +65,14 @@ def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike) -
 
     Raises
     ------
-    ExportError, FileError, ModelError
+    ExportError, FileError, ModelError, DataError
         If another suffix is asked for, the file cannot be written, or it would not give the same logits elsewhere.
 
     Notes
     -----
     Taught in: chapter 7 (Your own photographs).
     """
-    card = _card_of(model, class_names)
+    card = _card_of(model, class_names, fit)
     path = _with_suffix(path, ".keras", "my_model.keras")
     with _written(path) as part:
         with warnings.catch_warnings():
@@ -98,12 +100,13 @@ def export(
     format: str,
     path: files.PathLike | None = None,
     examples: Any = None,
+    fit: str = "crop",
 ) -> Path:
     """Write a network in a format that other programs run.
 
     Parameters
     ----------
-    model, class_names
+    model, class_names, fit
         As for `save`.
     format : {"onnx", "litert", "saved_model"}
         A file for ONNX Runtime, a file for phones and small devices (LiteRT, once TensorFlow Lite), or a folder for
@@ -121,7 +124,7 @@ def export(
 
     Raises
     ------
-    ExportError, FileError, ModelError
+    ExportError, FileError, ModelError, DataError
         If the format is unknown, a package is missing, the file cannot be written, or would not give the same logits.
 
     Notes
@@ -132,7 +135,7 @@ def export(
     _check_format(format)
     if examples is not None:
         examples = _checked_examples(model, format, examples)
-    card, suffix = _card_of(model, class_names), SUFFIXES[format]
+    card, suffix = _card_of(model, class_names, fit), SUFFIXES[format]
     path = _with_suffix(path or f"my_model{suffix}", suffix, f"my_model{suffix}")
     _packages(format)
     with files.replacing_folder(path, BESIDE) if format == "saved_model" else _written(path) as part:
@@ -152,7 +155,8 @@ def card_of(path: files.PathLike) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``class_names`` (list of str), ``height`` and ``width`` of the images, in pixels.
+        ``class_names`` (list of str), ``height`` and ``width`` of the images in pixels, and ``fit``, how photographs
+        were brought to this size.
 
     Raises
     ------
@@ -242,8 +246,9 @@ def _with_suffix(path: files.PathLike, suffix: str, example: str) -> Path:
     raise ExportError(f"Expected {expected}; found {str(path)!r}. Write for instance {example!r}.")
 
 
-def _card_of(model: keras.Model, class_names: Sequence[str]) -> str:
+def _card_of(model: keras.Model, class_names: Sequence[str], fit: str) -> str:
     """Return what a file says of its network, as JSON."""
+    photographs.check_fit(fit)
     names, outputs = [str(name) for name in class_names], graph.graph_of(model).outputs[0].shape[-1]
     if len(names) != outputs:
         raise ExportError(
@@ -251,7 +256,7 @@ def _card_of(model: keras.Model, class_names: Sequence[str]) -> str:
             "Pass the class names that it was trained with."
         )
     height, width, _ = _image_shape(model)
-    return json.dumps({"class_names": names, "height": height, "width": width}, ensure_ascii=False)
+    return json.dumps({"class_names": names, "height": height, "width": width, "fit": fit}, ensure_ascii=False)
 
 
 def _image_shape(model: keras.Model) -> tuple[int, int, int]:
