@@ -330,8 +330,18 @@ def _written(path: Path) -> Iterator[Path]:
 
 def _serving(model: keras.Model) -> keras.Model:
     """Return a network as it is in use: images of one size to named logits, nothing that only training does."""
+    if any(isinstance(layer, keras.layers.Normalization) for layer in graph.layers_of(model)):
+        model = keras.models.clone_model(model, clone_function=_without_statistics, recursive=True)
     image = keras.Input(_image_shape(model), dtype="float32", name="image")
     return keras.Model(image, {"logits": model(image, training=False)}, name="network")
+
+
+def _without_statistics(layer: keras.Layer) -> keras.Layer:
+    """Return a layer itself, or what does the same as a `Normalization`: its tensors get lost on the way to ONNX."""
+    if not isinstance(layer, keras.layers.Normalization):
+        return layer
+    scale = 1 / np.maximum(np.sqrt(layer.variance), keras.config.epsilon())
+    return keras.layers.Rescaling(scale, -layer.mean.numpy() * scale, name=layer.name)
 
 
 def _write_saved_model(serving: keras.Model, folder: Path, card: str, _: Any) -> None:
