@@ -261,16 +261,15 @@ def _card_of(model: keras.Model, class_names: Sequence[str], fit: str) -> str:
 
 def _image_shape(model: keras.Model) -> tuple[int, int, int]:
     """Return the shape of one image: the network's own, or that to which it resizes whatever it gets."""
-    height, width, channels = graph.graph_of(model).inputs[0].shape[1:]
-    if height and width:
-        return height, width, channels
-    first = graph.layers_of(model)[1:2] if isinstance(graph.layers_of(model)[0], keras.layers.InputLayer) else []
-    for layer in first or graph.layers_of(model)[:1]:
-        if isinstance(layer, keras.layers.Resizing):
-            return layer.height, layer.width, channels
+    shape = graph.graph_of(model).inputs[0].shape[1:]
+    if len(shape) == 3 and None not in shape:
+        return shape
+    layers = [layer for layer in graph.layers_of(model) if not isinstance(layer, keras.layers.InputLayer)]
+    if len(shape) == 3 and layers and isinstance(layers[0], keras.layers.Resizing):
+        return layers[0].height, layers[0].width, shape[2]
     raise ExportError(
-        f"Expected a network that knows the size of its images; {model.name!r} takes any. Train it on images of one "
-        "size: data.from_folder(folder, size=160)."
+        f"Expected a network that knows the size of its images; {model.name!r} takes inputs of shape {tuple(shape)}. "
+        "Train it on images of one size: data.from_folder(folder, size=160)."
     )
 
 
