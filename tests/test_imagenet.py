@@ -73,6 +73,12 @@ def test_images_of_its_own_size_are_not_touched_and_all_are_scaled_inside(networ
     assert other.shape == (2, 64, 64, 3)
 
 
+def test_a_plain_call_runs_it_as_in_inference(network):
+    """Where nobody says anything, Keras 3.15 would take `Resizing`'s default, training, for all layers behind it."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 50, 64, 3)).astype("float32")
+    np.testing.assert_allclose(network(images), network.predict(images, verbose=0), atol=1e-3)
+
+
 @pytest.mark.parametrize("size", [31, 0, -160, "160", 160.0, True, (160, 160)])
 def test_a_size_that_cannot_be_is_a_sentence_with_a_way_out(size):
     with pytest.raises(models.ModelError, match=r"number of pixels, 32 or more; found .*Try size=160\."):

@@ -18,7 +18,7 @@ from tl_base.draws import Groups
 from tl_base.files import PathLike
 from tl_base.folders import shown
 from tl_base.labels import numbered, question_names
-from tl_base.pictures import DataWarning, Size
+from tl_base.pictures import DataWarning, Size, question
 
 FIRST = 5  # of a long list, which are named
 UNEVEN = 2  # times as many of the largest class as of the smallest, from which that is said
@@ -205,7 +205,7 @@ def photographs(
     chosen = apart[keep] if apart.any() else None
     held_out = draws.held_out(labels[keep], class_names, chosen, kept, seed)
     about = _summary(name, read, (labels, class_names), keep, held_out, found, fit)
-    _question(about, read.damaged)
+    _question(about, read, found)
     images, files = read.images, read.files
     if not keep.all():
         images, files = images[keep], tuple(files[row] for row in np.flatnonzero(keep))
@@ -244,12 +244,14 @@ def _summary(
     )
 
 
-def _question(about: FolderSummary, damaged: int) -> None:
-    """Warn of pictures that could not be read, and of names of classes that differ by capital letters only."""
-    if damaged:
-        text = f"{damaged:,} pictures in {shown(about.name)!r} could not be read and are left out. "
+def _question(about: FolderSummary, read: folders.Read, found: twins.Twins) -> None:
+    """Warn of pictures that could not be read or look like an accident, and of names that differ by capitals only."""
+    if read.damaged:
+        text = f"{read.damaged:,} pictures in {shown(about.name)!r} could not be read and are left out. "
         text += "The data set's summary says which and why: print(dataset.summary)."
         warnings.warn(text, DataWarning, stacklevel=4)
+    low, high = read.images.min(axis=(1, 2, 3)).tolist(), read.images.max(axis=(1, 2, 3)).tolist()
+    question(list(zip(low, high, found.same.tolist(), strict=True)), about.name)
     question_names(tuple(about.counts), about.name)
 
 

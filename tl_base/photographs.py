@@ -19,6 +19,7 @@ from tl_base.twins import THUMB
 FITS = ("crop", "pad", "stretch")  # how a picture gets other proportions
 MOST_PIXELS = 256 * 10**6  # that are unpacked: 1 GB. A JPEG is unpacked at the fraction of its size that is needed
 NOT_READ = {"EPS", "WMF", "FPX", "MIC"}  # formats that Pillow opens with another program, or that draw
+RAW = {".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"}  # Pillow sees a preview
 ORIENTATION = 0x0112  # the EXIF tag: how the camera was held
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -83,6 +84,8 @@ def read(path: Path, height: int, width: int, fit: str = "crop") -> Photograph:
     chapter 7 (Your own photographs).
     """
     try:
+        if path.suffix.lower() in RAW:
+            raise DataError("a camera's raw file: save it as JPEG with the camera's program")
         with Image.open(path, formats=[name for name in _formats() if name not in NOT_READ]) as image:
             turn = image.getexif().get(ORIENTATION, 1)
             seen = image.size[::-1] if turn in SIDEWAYS else image.size
