@@ -70,6 +70,7 @@ def network(shape=SHAPE, classes=3, behind=()):
             layers.DepthwiseConv2D(3, padding="same", name="deep"),
             *behind,
             layers.GlobalAveragePooling2D(),
+            layers.Normalization(mean=np.linspace(0.1, 0.8, 8), variance=np.linspace(0.01, 2, 8)),
             layers.Dropout(0.5),
             layers.Dense(classes, name="head"),
         ]
@@ -153,8 +154,15 @@ def test_a_network_that_takes_any_size_is_written_for_the_one_to_which_it_resize
     assert_equal(exports.reader(path)(images[:9]), running.outputs(result.model, images[:9]))
 
 
-def test_a_transferred_network_can_be_taken_along_and_scored_again(split, source):
+@each_kind
+def test_a_head_on_standardised_features_can_be_taken_along(split, source, kind):
     result = transfer.feature_extraction(source, split, layer="conv2", steps=20, progress=False)
+    path = write(result, kind)
+    assert_equal(exports.reader(path)(split.test.images), running.outputs(result.model, split.test.images))
+
+
+def test_a_saved_network_can_be_scored_again(split, source):
+    result = transfer.parameter_transfer(source, split, steps=20, progress=False)
     path = result.save()
     again = results.evaluate(keras.models.load_model(path), split.test, exports.card_of(path)["class_names"])
     expected = result.evaluate(split.test)
@@ -408,7 +416,9 @@ def test_names_that_do_not_fit_are_refused(result, place):
 def test_a_network_that_does_not_know_the_size_of_its_images_is_refused(place):
     image = keras.Input((None, None, 3))
     model = keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(image)))
-    with pytest.raises(exports.ExportError, match=r"knows the size of its images; .* takes any"):
+    with pytest.raises(
+        exports.ExportError, match=r"knows the size of its images; .* takes inputs of shape \(None, None, 3\)"
+    ):
         result_of(model).export("saved_model")
     assert names_in(place) == []
 

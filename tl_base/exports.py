@@ -261,16 +261,15 @@ def _card_of(model: keras.Model, class_names: Sequence[str], fit: str) -> str:
 
 def _image_shape(model: keras.Model) -> tuple[int, int, int]:
     """Return the shape of one image: the network's own, or that to which it resizes whatever it gets."""
-    height, width, channels = graph.graph_of(model).inputs[0].shape[1:]
-    if height and width:
-        return height, width, channels
-    first = graph.layers_of(model)[1:2] if isinstance(graph.layers_of(model)[0], keras.layers.InputLayer) else []
-    for layer in first or graph.layers_of(model)[:1]:
-        if isinstance(layer, keras.layers.Resizing):
-            return layer.height, layer.width, channels
+    shape = graph.graph_of(model).inputs[0].shape[1:]
+    if len(shape) == 3 and None not in shape:
+        return shape
+    layers = [layer for layer in graph.layers_of(model) if not isinstance(layer, keras.layers.InputLayer)]
+    if len(shape) == 3 and layers and isinstance(layers[0], keras.layers.Resizing):
+        return layers[0].height, layers[0].width, shape[2]
     raise ExportError(
-        f"Expected a network that knows the size of its images; {model.name!r} takes any. Train it on images of one "
-        "size: data.from_folder(folder, size=160)."
+        f"Expected a network that knows the size of its images; {model.name!r} takes inputs of shape {tuple(shape)}. "
+        "Train it on images of one size: data.from_folder(folder, size=160)."
     )
 
 
@@ -330,8 +329,18 @@ def _written(path: Path) -> Iterator[Path]:
 
 def _serving(model: keras.Model) -> keras.Model:
     """Return a network as it is in use: images of one size to named logits, nothing that only training does."""
+    if any(isinstance(layer, keras.layers.Normalization) for layer in graph.layers_of(model)):
+        model = keras.models.clone_model(model, clone_function=_without_statistics, recursive=True)
     image = keras.Input(_image_shape(model), dtype="float32", name="image")
     return keras.Model(image, {"logits": model(image, training=False)}, name="network")
+
+
+def _without_statistics(layer: keras.Layer) -> keras.Layer:
+    """Return a layer itself, or what does the same as a `Normalization`: its tensors get lost on the way to ONNX."""
+    if not isinstance(layer, keras.layers.Normalization):
+        return layer
+    scale = 1 / np.maximum(np.sqrt(layer.variance), keras.config.epsilon())
+    return keras.layers.Rescaling(scale, -layer.mean.numpy() * scale, name=layer.name)
 
 
 def _write_saved_model(serving: keras.Model, folder: Path, card: str, _: Any) -> None:
