@@ -1,7 +1,7 @@
 # Every target does its own set-up: `make book` in a fresh clone is enough.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book check test test-without-data lint lock pdf links lab weights records bench notebooks clean
+.PHONY: help setup book check test test-without-data lint lock pdf links lab weights records bench exports notebooks clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
@@ -101,6 +101,9 @@ records: $(INSTALLED)  ## compute the recorded runs that are missing (interrupte
 
 bench: $(INSTALLED)  ## measure how fast the runner is beside plain Keras, for the page "How fast" (on a quiet machine)
 	$(PY) tools/bench.py
+
+exports: $(INSTALLED)  ## measure what a network in other formats costs: size, time, accuracy (needs TrashNet)
+	$(PY) tools/measure_exports.py
 
 notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the tests compare
 	$(PY) tools/notebooks.py refresh

@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tl_base import exports, files, running
 from tl_base.backend import keras, tf
@@ -68,6 +70,7 @@ def network(shape=SHAPE, classes=3, behind=()):
             layers.DepthwiseConv2D(3, padding="same", name="deep"),
             *behind,
             layers.GlobalAveragePooling2D(),
+            layers.Normalization(mean=np.linspace(0.1, 0.8, 8), variance=np.linspace(0.01, 2, 8)),
             layers.Dropout(0.5),
             layers.Dense(classes, name="head"),
         ]
@@ -137,7 +140,7 @@ def test_what_is_written_can_be_read_and_replaced_without_a_word(result, images,
     for _ in range(2):
         path = write(result, kind)
     assert_equal(exports.reader(path)(images), running.outputs(result.model, images))
-    assert exports.card_of(path) == {"class_names": list(NAMES), "height": SHAPE[0], "width": SHAPE[1]}
+    assert exports.card_of(path) == {"class_names": list(NAMES), "height": SHAPE[0], "width": SHAPE[1], "fit": "crop"}
     assert names_in(Path()) == [KINDS[kind]]
     assert capfd.readouterr() == ("", "")
     assert not list(recwarn)
@@ -147,12 +150,19 @@ def test_what_is_written_can_be_read_and_replaced_without_a_word(result, images,
 def test_a_network_that_takes_any_size_is_written_for_the_one_to_which_it_resizes(images, kind):
     result = result_of(network((None, None, 3)))
     path = write(result, kind)
-    assert exports.card_of(path) == {"class_names": list(NAMES), "height": SHAPE[0], "width": SHAPE[1]}
+    assert exports.card_of(path) == {"class_names": list(NAMES), "height": SHAPE[0], "width": SHAPE[1], "fit": "crop"}
     assert_equal(exports.reader(path)(images[:9]), running.outputs(result.model, images[:9]))
 
 
-def test_a_transferred_network_can_be_taken_along_and_scored_again(split, source):
+@each_kind
+def test_a_head_on_standardised_features_can_be_taken_along(split, source, kind):
     result = transfer.feature_extraction(source, split, layer="conv2", steps=20, progress=False)
+    path = write(result, kind)
+    assert_equal(exports.reader(path)(split.test.images), running.outputs(result.model, split.test.images))
+
+
+def test_a_saved_network_can_be_scored_again(split, source):
+    result = transfer.parameter_transfer(source, split, steps=20, progress=False)
     path = result.save()
     again = results.evaluate(keras.models.load_model(path), split.test, exports.card_of(path)["class_names"])
     expected = result.evaluate(split.test)
@@ -161,6 +171,74 @@ def test_a_transferred_network_can_be_taken_along_and_scored_again(split, source
     other = data.from_arrays(split.test.images, np.tile(["a", "b", "c"], len(split.test) // 3))
     with pytest.raises(results.TransferError, match="has a, b, c"):
         results.evaluate(keras.models.load_model(path), other, exports.card_of(path)["class_names"])
+
+
+# From a photograph
+
+PROGRAMS = {"keras": "predict.py", "onnx": "predict_onnx.py", "litert": "predict_litert.py"}
+FITS = {"keras": "crop", "onnx": "pad", "litert": "stretch"}
+EACH_PHOTOGRAPH = """
+import contextlib, io, json, runpy, sys
+import numpy as np
+program, file, *photographs = sys.argv[1:]
+shown, logits = [], []
+for photograph in photographs:
+    sys.argv = [program, file, photograph]
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        logits.append(runpy.run_path(program, run_name="__main__")["logits"])
+    shown.append(said.getvalue())
+assert not [name for name in sys.modules if name.startswith("tl_")]
+np.save("logits.npy", logits)
+json.dump(shown, open("shown.json", "w", encoding="utf-8"))
+"""
+
+
+@pytest.fixture
+def folder(place):
+    """Photographs as they come: large, turned by the camera, grey, transparent, of odd sizes."""
+    kinds = [("RGB", 1600, 1200, 6, "jpg"), ("RGB", 640, 427, 3, "png"), ("L", 1001, 700, 8, "jpg")]
+    kinds += [("RGBA", 300, 211, 1, "png"), ("RGB", 40, 30, 5, "webp"), ("CMYK", 333, 500, 1, "jpg")]
+    generator = np.random.default_rng(1)
+    for number, (mode, width, height, turn, suffix) in enumerate(kinds):
+        small = generator.integers(0, 256, (9, 7, len(mode)), dtype=np.uint8).squeeze()
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        path = place / "photos" / f"class {number % 2}" / f"{number}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(small, mode).resize((width, height), Image.Resampling.BICUBIC).save(path, exif=exif)
+    return place / "photos"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_the_program_of_the_chapter_sees_a_photograph_as_the_network_was_shown_it(result, folder, place, root, kind):
+    photos = data.from_folder(folder, size=SHAPE[:2], fit=FITS[kind])
+    path = result.save(fit=FITS[kind]) if kind == "keras" else result.export(kind, fit=FITS[kind])
+    shutil.copy(root / "chapters" / PROGRAMS[kind], place)
+    call = [sys.executable, "-I", "-c", EACH_PHOTOGRAPH, PROGRAMS[kind], path]
+    done = subprocess.run(
+        [*call, *(folder / name for name in photos.files)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = running.outputs(result.model, photos.images)
+    assert_equal(np.load("logits.npy"), expected)
+    shares = np.exp(expected) / np.exp(expected).sum(1, keepdims=True)
+    for said, row in zip(json.loads(Path("shown.json").read_text(encoding="utf-8")), shares, strict=True):
+        lines = [re.fullmatch(r" *([\d.]+)%  (.+)", line).groups() for line in said.splitlines()]
+        assert [name for _, name in lines] == [NAMES[k] for k in np.argsort(-row)]
+        np.testing.assert_allclose([float(share) for share, _ in lines], 100 * np.sort(row)[::-1], atol=0.006)
+
+
+def test_the_programs_differ_in_what_they_run_alone(root):
+    def reading(name):
+        text = (root / "chapters" / name).read_text(encoding="utf-8")
+        return text[text.index("def fitted") : text.index("file, photo")], text[text.index("shares = ") :]
+
+    assert len({reading(name) for name in PROGRAMS.values()}) == 1
 
 
 # int8
@@ -338,7 +416,9 @@ def test_names_that_do_not_fit_are_refused(result, place):
 def test_a_network_that_does_not_know_the_size_of_its_images_is_refused(place):
     image = keras.Input((None, None, 3))
     model = keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(image)))
-    with pytest.raises(exports.ExportError, match=r"knows the size of its images; .* takes any"):
+    with pytest.raises(
+        exports.ExportError, match=r"knows the size of its images; .* takes inputs of shape \(None, None, 3\)"
+    ):
         result_of(model).export("saved_model")
     assert names_in(place) == []
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
@@ -27,6 +27,7 @@ def test_wilson_is_that_of_scipy(count, confidence):
 
 
 @quick
+@example(1e-9, 1.5)
 @given(st.floats(0, 1), st.floats(0, 1e6))
 def test_wilson_holds_the_share_and_stays_a_share_for_parts_of_images_too(share, total):
     low, high = shares.wilson(share * total, total)
@@ -49,6 +50,8 @@ def test_of_no_answers_nothing_is_known_and_ends_are_exact():
     assert (high[0], high[2]) == (1, 1)
     assert high[1] == pytest.approx(1 - low[2])
     assert 0.3 < high[1] < 0.4
+    assert (shares.wilson(np.arange(999), np.arange(999))[1] == 1).all()
+    assert (shares.wilson(0, np.arange(999))[0] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_who_agrees_everywhere_is_not_told_apart_but_not_surely_equal():
     assert 0.01 < high < 0.05
 
 
-def covered(probabilities, total, groups, draws=4000):
+def covered(probabilities, total, groups, draws=500):
     """Return how often the interval covers the true difference."""
     generator = np.random.default_rng(0)
     truth, hits = probabilities[1] - probabilities[2], 0
@@ -144,12 +147,12 @@ def covered(probabilities, total, groups, draws=4000):
 
 @pytest.mark.parametrize("probabilities", [(0.5, 0.2, 0.1, 0.2), (0.9, 0.05, 0.02, 0.03), (0.3, 0.3, 0.05, 0.35)])
 def test_a_paired_interval_covers_as_often_as_it_says(probabilities):
-    assert 0.94 < covered(probabilities, 80, np.arange(80), 1500) < 0.99
+    assert 0.93 < covered(probabilities, 80, np.arange(80)) < 0.99
 
 
 def test_frames_of_one_object_do_not_make_an_interval_narrower():
     probabilities = (0.5, 0.2, 0.1, 0.2)
-    assert covered(probabilities, 40, np.repeat(np.arange(40), 10), 1000) > 0.93
+    assert covered(probabilities, 40, np.repeat(np.arange(40), 10)) > 0.93
     a, b = (np.repeat(side, 10) for side in table(20, 8, 4, 8))
     grouped = shares.paired_difference(a, b, np.repeat(np.arange(40), 10))
     assert grouped == pytest.approx(shares.paired_difference(*table(20, 8, 4, 8)))

@@ -93,6 +93,15 @@ def test_arms_of_one_seed_start_from_the_same_head(source):
     assert heads[0][0].any()
 
 
+def test_from_scratch_takes_images_of_any_size():
+    rows = np.random.default_rng(0).integers(0, 256, (24, 70, 50, 3)).astype("uint8")
+    large = data.few_shot(data.from_arrays(rows, np.arange(24) % 2, size=(70, 50)), per_class=3)
+    result = transfer.from_scratch(large, **QUICK)
+    assert [layer.name for layer in result.model.layers][:3] == ["image", "resize", "rescale"]
+    assert result.model.get_layer("resize").output.shape == (None, 32, 32, 3)
+    assert 0 <= result.evaluate(large.test).accuracy <= 1
+
+
 def test_standardisation_uses_training_images_only(source, split):
     result = transfer.feature_extraction(source, split, **QUICK)
     features = models.outputs(models.features_at(source, "conv3"), split.train.images).reshape(len(split.train), -1)

@@ -200,7 +200,7 @@ def from_keras(
     )
     x = image
     if sides:
-        x = keras.layers.Resizing(*sides, name=free("resize", "image_", taken))(x)
+        x = keras.layers.Resizing(*sides, name=free("resize", "image_", taken))(x, training=False)  # as in efficientnet
     for layer in before:
         x = layer(x)
     x = keras.tree.flatten(run(whole, [x], lambda operation, args, kwargs: operation(*args, **kwargs)))[0]

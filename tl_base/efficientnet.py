@@ -82,7 +82,8 @@ def lite0(seed: int = 0, size: int = 160, classes: int | None = None) -> keras.M
         raise ModelError(f"Expected size to be a number of pixels, {SMALLEST} or more; found {size!r}. Try size=160.")
     layers = keras.layers
     image = keras.Input((None, None, 3), name="image")
-    x = layers.Resizing(size, size, name="resize")(image)
+    # training=False: else Keras 3.15 takes the default of Resizing, True, for all layers behind it (`source(x)`)
+    x = layers.Resizing(size, size, name="resize")(image, training=False)
     x = layers.Rescaling(1 / SPREAD, -MIDDLE / SPREAD, name="rescale")(x)
     x = _convolved(x, 32, 3, 2, "stem_conv")
     x = _active(x, "stem_normal", "stem")

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tl_base import files, graph, running
+from tl_base import files, graph, photographs, running
 from tl_base.backend import keras, quiet, tf
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
@@ -44,7 +44,7 @@ class ExportWarning(UserWarning):
     """A file was written, but predicts otherwise than the network."""
 
 
-def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike) -> Path:
+def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike, fit: str = "crop") -> Path:
     """Write a network as a ``.keras`` file that Keras alone can read.
 
     Parameters
@@ -55,6 +55,8 @@ def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike) -
         What the outputs mean, in order.
     path : path-like
         Ends in ``.keras``; a file of that name is replaced.
+    fit : {"crop", "pad", "stretch"}
+        How photographs were brought to the size of the images, so that new ones can be brought to it likewise.
 
     Returns
     -------
@@ -63,14 +65,14 @@ def save(model: keras.Model, class_names: Sequence[str], path: files.PathLike) -
 
     Raises
     ------
-    ExportError, FileError, ModelError
+    ExportError, FileError, ModelError, DataError
         If another suffix is asked for, the file cannot be written, or it would not give the same logits elsewhere.
 
     Notes
     -----
     Taught in: chapter 7 (Your own photographs).
     """
-    card = _card_of(model, class_names)
+    card = _card_of(model, class_names, fit)
     path = _with_suffix(path, ".keras", "my_model.keras")
     with _written(path) as part:
         with warnings.catch_warnings():
@@ -98,12 +100,13 @@ def export(
     format: str,
     path: files.PathLike | None = None,
     examples: Any = None,
+    fit: str = "crop",
 ) -> Path:
     """Write a network in a format that other programs run.
 
     Parameters
     ----------
-    model, class_names
+    model, class_names, fit
         As for `save`.
     format : {"onnx", "litert", "saved_model"}
         A file for ONNX Runtime, a file for phones and small devices (LiteRT, once TensorFlow Lite), or a folder for
@@ -121,7 +124,7 @@ def export(
 
     Raises
     ------
-    ExportError, FileError, ModelError
+    ExportError, FileError, ModelError, DataError
         If the format is unknown, a package is missing, the file cannot be written, or would not give the same logits.
 
     Notes
@@ -132,7 +135,7 @@ def export(
     _check_format(format)
     if examples is not None:
         examples = _checked_examples(model, format, examples)
-    card, suffix = _card_of(model, class_names), SUFFIXES[format]
+    card, suffix = _card_of(model, class_names, fit), SUFFIXES[format]
     path = _with_suffix(path or f"my_model{suffix}", suffix, f"my_model{suffix}")
     _packages(format)
     with files.replacing_folder(path, BESIDE) if format == "saved_model" else _written(path) as part:
@@ -152,7 +155,8 @@ def card_of(path: files.PathLike) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``class_names`` (list of str), ``height`` and ``width`` of the images, in pixels.
+        ``class_names`` (list of str), ``height`` and ``width`` of the images in pixels, and ``fit``, how photographs
+        were brought to this size.
 
     Raises
     ------
@@ -242,8 +246,9 @@ def _with_suffix(path: files.PathLike, suffix: str, example: str) -> Path:
     raise ExportError(f"Expected {expected}; found {str(path)!r}. Write for instance {example!r}.")
 
 
-def _card_of(model: keras.Model, class_names: Sequence[str]) -> str:
+def _card_of(model: keras.Model, class_names: Sequence[str], fit: str) -> str:
     """Return what a file says of its network, as JSON."""
+    photographs.check_fit(fit)
     names, outputs = [str(name) for name in class_names], graph.graph_of(model).outputs[0].shape[-1]
     if len(names) != outputs:
         raise ExportError(
@@ -251,21 +256,20 @@ def _card_of(model: keras.Model, class_names: Sequence[str]) -> str:
             "Pass the class names that it was trained with."
         )
     height, width, _ = _image_shape(model)
-    return json.dumps({"class_names": names, "height": height, "width": width}, ensure_ascii=False)
+    return json.dumps({"class_names": names, "height": height, "width": width, "fit": fit}, ensure_ascii=False)
 
 
 def _image_shape(model: keras.Model) -> tuple[int, int, int]:
     """Return the shape of one image: the network's own, or that to which it resizes whatever it gets."""
-    height, width, channels = graph.graph_of(model).inputs[0].shape[1:]
-    if height and width:
-        return height, width, channels
-    first = graph.layers_of(model)[1:2] if isinstance(graph.layers_of(model)[0], keras.layers.InputLayer) else []
-    for layer in first or graph.layers_of(model)[:1]:
-        if isinstance(layer, keras.layers.Resizing):
-            return layer.height, layer.width, channels
+    shape = graph.graph_of(model).inputs[0].shape[1:]
+    if len(shape) == 3 and None not in shape:
+        return shape
+    layers = [layer for layer in graph.layers_of(model) if not isinstance(layer, keras.layers.InputLayer)]
+    if len(shape) == 3 and layers and isinstance(layers[0], keras.layers.Resizing):
+        return layers[0].height, layers[0].width, shape[2]
     raise ExportError(
-        f"Expected a network that knows the size of its images; {model.name!r} takes any. Train it on images of one "
-        "size: data.from_folder(folder, size=160)."
+        f"Expected a network that knows the size of its images; {model.name!r} takes inputs of shape {tuple(shape)}. "
+        "Train it on images of one size: data.from_folder(folder, size=160)."
     )
 
 
@@ -325,8 +329,18 @@ def _written(path: Path) -> Iterator[Path]:
 
 def _serving(model: keras.Model) -> keras.Model:
     """Return a network as it is in use: images of one size to named logits, nothing that only training does."""
+    if any(isinstance(layer, keras.layers.Normalization) for layer in graph.layers_of(model)):
+        model = keras.models.clone_model(model, clone_function=_without_statistics, recursive=True)
     image = keras.Input(_image_shape(model), dtype="float32", name="image")
     return keras.Model(image, {"logits": model(image, training=False)}, name="network")
+
+
+def _without_statistics(layer: keras.Layer) -> keras.Layer:
+    """Return a layer itself, or what does the same as a `Normalization`: its tensors get lost on the way to ONNX."""
+    if not isinstance(layer, keras.layers.Normalization):
+        return layer
+    scale = 1 / np.maximum(np.sqrt(layer.variance), keras.config.epsilon())
+    return keras.layers.Rescaling(scale, -layer.mean.numpy() * scale, name=layer.name)
 
 
 def _write_saved_model(serving: keras.Model, folder: Path, card: str, _: Any) -> None:

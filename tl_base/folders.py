@@ -6,7 +6,7 @@ Taught in: chapter 7 (Your own photographs).
 import contextlib
 import os
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,15 +123,10 @@ def look(folder: files.PathLike) -> Found:
     -----
     Taught in: chapter 7 (Your own photographs).
     """
-    try:
-        root = Path(folder).expanduser()
-        inside = sorted(os.scandir(root), key=lambda entry: entry.name)
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
-        kind = files.KINDS.get(stat.S_IFMT(root.stat().st_mode), "a file") if _is_there(folder) else "nothing there"
-        found = f"{kind} ({error})" if not isinstance(error, FileNotFoundError) else f"nothing at {folder}"
-        raise wrong("a folder with a folder for each class", found, "Look for the right name of the folder.") from error
+    root = _root(folder)
     result = Found(root)
-    folders = [entry.name for entry in inside if not _hidden(entry.name) and entry.is_dir()]
+    inside = _inside(root)
+    folders = [entry.name for entry in inside if not _hidden(entry.name) and _kind(entry) == "folder"]
     result.left_out.extend((entry.name, _loose(entry)) for entry in inside if entry.name not in folders)
     roles = {name: role for name in folders if (role := _role(name))}
     if "train" in roles.values() and len(set(roles.values())) > 1:
@@ -145,11 +140,39 @@ def look(folder: files.PathLike) -> Found:
     return result
 
 
-def _is_there(folder: files.PathLike) -> bool:
+def _root(folder: files.PathLike) -> Path:
+    """Return a folder's path; say what is there instead."""
+    expected, remedy = "a folder, in it a folder for each class", "Look for the right name of the folder."
     try:
-        return Path(folder).expanduser().exists()
-    except (OSError, RuntimeError, ValueError, TypeError):
-        return False
+        root = Path(folder).expanduser()
+        mode = root.stat().st_mode
+    except FileNotFoundError as error:
+        raise wrong(expected, f"nothing at {shown(str(root.absolute()))}", remedy) from error
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # no access, no such user, no path at all
+        raise wrong(expected, f"{folder!r}: {error}", remedy) from error
+    if not stat.S_ISDIR(mode):
+        found = f"{files.KINDS.get(stat.S_IFMT(mode), 'a file')} at {shown(str(root))}"
+        raise wrong(expected, found, "Unpack it if it is an archive; else name the folder that it is in.")
+    return root
+
+
+def _inside(folder: Path) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        found = f"{error.strerror} for {shown(str(folder))}"
+        raise wrong("a folder that can be read", found, "Give yourself the right to read it.") from error
+
+
+def _kind(entry: "os.DirEntry[str]") -> str:
+    """Return "folder", "file", or why an entry is neither."""
+    try:
+        if entry.is_dir():
+            return "folder"
+        return "file" if entry.is_file() else "a link to nothing" if entry.is_symlink() else "no file"
+    except OSError as error:  # links in a circle
+        return f"cannot be read ({error.strerror})"
 
 
 def _hidden(name: str) -> bool:
@@ -174,8 +197,8 @@ def _look_into_parts(result: Found, folders: list[str], roles: dict[str, str]) -
         raise wrong("either folders of classes, or train and test with these in them", found, remedy)
     test = "test" if "test" in roles.values() else "val"
     for part, role in roles.items():
-        inside = sorted(os.scandir(result.root / part), key=lambda entry: entry.name)
-        classes = [entry.name for entry in inside if not _hidden(entry.name) and entry.is_dir()]
+        inside = _inside(result.root / part)
+        classes = [entry.name for entry in inside if not _hidden(entry.name) and _kind(entry) == "folder"]
         if not classes:
             raise wrong(f"a folder for each class in {result.root / part}", f"{len(inside):,} files", LAYOUT)
         loose = [(f"{part}/{entry.name}", _loose(entry)) for entry in inside if entry.name not in classes]
@@ -190,34 +213,35 @@ def _look_into_parts(result: Found, folders: list[str], roles: dict[str, str]) -
 
 
 def _look_into_class(result: Found, name: str, kind: str, held_out: bool) -> None:
-    before = len(result.files)
-    result.files.extend((path, kind, held_out) for path in _walk(result, name, set()))
+    """List the files in a class's folder and in those below, links followed; no folder is looked into twice."""
+    before, waiting = len(result.files), [name]
+    seen: set[tuple[int, int]] = set()
+    while waiting:
+        place = waiting.pop()
+        try:
+            about = (result.root / place).stat()
+            inside = sorted(os.scandir(result.root / place), key=lambda entry: entry.name)
+        except OSError as error:
+            result.left_out.append((place, f"a folder that cannot be read ({error.strerror})"))
+            continue
+        if (about.st_dev, about.st_ino) in seen:
+            result.left_out.append((place, "a link to a folder that is here already"))
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        below = []
+        for entry in inside:
+            path, what = f"{place}/{entry.name}", _kind(entry)
+            if _hidden(entry.name):
+                result.left_out.append((path, "hidden, or of the system"))
+            elif what == "folder":
+                below.append(path)
+            elif what == "file":
+                result.files.append((path, kind, held_out))
+            else:
+                result.left_out.append((path, what))
+        waiting.extend(reversed(below))
     if len(result.files) == before:
         result.left_out.append((name, "a folder with no picture: no class"))
-
-
-def _walk(result: Found, name: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Yield the files in a folder and in those below, links followed; a folder that was seen is not seen again."""
-    try:
-        about = (result.root / name).stat()
-        inside = sorted(os.scandir(result.root / name), key=lambda entry: entry.name)
-    except OSError as error:
-        result.left_out.append((name, f"a folder that cannot be read ({error.strerror})"))
-        return
-    if (about.st_dev, about.st_ino) in seen:
-        result.left_out.append((name, "a link to a folder that is here already"))
-        return
-    seen.add((about.st_dev, about.st_ino))
-    for entry in inside:
-        path = f"{name}/{entry.name}"
-        if _hidden(entry.name):
-            result.left_out.append((path, "hidden, or of the system"))
-        elif entry.is_dir():
-            yield from _walk(result, path, seen)
-        elif entry.is_file():
-            yield path
-        else:
-            result.left_out.append((path, "a link to nothing" if entry.is_symlink() else "no file"))
 
 
 # Reading it

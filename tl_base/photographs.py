@@ -19,6 +19,7 @@ from tl_base.twins import THUMB
 FITS = ("crop", "pad", "stretch")  # how a picture gets other proportions
 MOST_PIXELS = 256 * 10**6  # that are unpacked: 1 GB. A JPEG is unpacked at the fraction of its size that is needed
 NOT_READ = {"EPS", "WMF", "FPX", "MIC"}  # formats that Pillow opens with another program, or that draw
+RAW = {".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"}  # Pillow sees a preview
 ORIENTATION = 0x0112  # the EXIF tag: how the camera was held
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -83,6 +84,8 @@ def read(path: Path, height: int, width: int, fit: str = "crop") -> Photograph:
     chapter 7 (Your own photographs).
     """
     try:
+        if path.suffix.lower() in RAW:
+            raise DataError("a camera's raw file: save it as JPEG with the camera's program")
         with Image.open(path, formats=[name for name in _formats() if name not in NOT_READ]) as image:
             turn = image.getexif().get(ORIENTATION, 1)
             seen = image.size[::-1] if turn in SIDEWAYS else image.size
@@ -199,7 +202,7 @@ def _fitted(
     inner = target
     if fit == "crop":
         scale = min(across / width, down / height)
-        left, top = (across - scale * width) / 2, (down - scale * height) / 2
+        left, top = max(0.0, across - scale * width) / 2, max(0.0, down - scale * height) / 2  # rounding
         box = (left, top, across - left, down - top)
     elif fit == "pad":
         scale = min(width / across, height / down)
@@ -207,7 +210,7 @@ def _fitted(
     small = image.resize(inner, Image.Resampling.BICUBIC, box=box)
     if inner != target:
         canvas = Image.new(image.mode, target)
-        canvas.paste(small, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+        canvas.paste(small, (round((width - inner[0]) / 2), round((height - inner[1]) / 2)))  # as ImageOps.pad
         small = canvas
     thumb = image.convert("RGB").resize((THUMB, THUMB), Image.Resampling.BOX)
     if turn is not None:

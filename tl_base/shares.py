@@ -80,8 +80,8 @@ def wilson(right: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> tupl
         raise MeasureError(f"Expected from 0 to `total` right answers; found {right!r} of {total!r}. Count both anew.")
     wrong = n - k
     middle, sides = k + z**2 / 2, z * np.sqrt(k * wrong / np.where(n > 0, n, 1) + z**2 / 4)
-    low = np.where(k > 0, (middle - sides) / (n + z**2), 0.0)  # exact at both ends, where rounding would leave 1e-17
-    high = np.where(wrong > 0, (middle + sides) / (n + z**2), 1.0)
+    low, high = (middle - sides) / (n + z**2), (middle + sides) / (n + z**2)
+    low, high = np.where(k > 0, low.clip(0), 0.0), np.where(wrong > 0, high.clip(max=1), 1.0)  # whatever the rounding
     return low[()], high[()]
 
 

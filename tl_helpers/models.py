@@ -30,7 +30,7 @@ __all__ += ["find_layer", "load_weights", "reseeded", "save_arrays", "weight_arr
 IMAGE_SHAPE = (32, 32, 3)
 
 
-def source_cnn(seed: int = 0, classes: int = 10) -> keras.Sequential:
+def source_cnn(seed: int = 0, classes: int = 10, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> keras.Sequential:
     """Build the untrained source network: three convolutions and two dense layers.
 
     Parameters
@@ -39,12 +39,15 @@ def source_cnn(seed: int = 0, classes: int = 10) -> keras.Sequential:
         Every layer's initial weights are a fixed function of the seed and the layer's name.
     classes : int
         Number of outputs; 10 gives 122,570 parameters.
+    image_shape : tuple of int
+        Of the images that it takes. Others than 32×32 are resized, smoothed where they shrink, by a first layer
+        ``resize``.
 
     Returns
     -------
     keras.Sequential
         Images ``(N, 32, 32, 3)`` with values 0 to 255, any dtype, to logits ``(N, classes)``, float32. The scaling
-        to [0, 1] is the first layer, so that nobody can forget it. Layers: rescale, conv1, pool1, conv2, pool2,
+        to [0, 1] is in the network, so that nobody can forget it. Layers: rescale, conv1, pool1, conv2, pool2,
         conv3, flatten, dense, output.
 
     Notes
@@ -52,9 +55,11 @@ def source_cnn(seed: int = 0, classes: int = 10) -> keras.Sequential:
     Taught in: chapter 4 (Worked example).
     """
     layers = keras.layers
+    fits = tuple(image_shape) == IMAGE_SHAPE
     model = keras.Sequential(
         [
-            keras.Input(IMAGE_SHAPE, name="image"),
+            keras.Input(image_shape, name="image"),
+            *([] if fits else [layers.Resizing(*IMAGE_SHAPE[:2], antialias=True, name="resize")]),
             layers.Rescaling(1 / 255, name="rescale"),
             layers.Conv2D(32, 3, activation="relu", name="conv1"),
             layers.MaxPooling2D(2, name="pool1"),

@@ -124,21 +124,47 @@ class Result:
         accuracies = [float(np.mean(_predictions(draw, dataset) == dataset.labels)) for draw in draws]
         return report(dataset, score, others, accuracies)
 
-    def save(self, path: PathLike = "my_model.keras") -> Path:
-        """Write the network and its class names to a file that Keras alone can read: `tl_base.exports.save`."""
-        return exports.save(self.model, self.class_names, path)
+    def save(self, path: PathLike = "my_model.keras", fit: str = "crop") -> Path:
+        """Write the network and its class names to a file that Keras alone can read.
 
-    def export(self, format: str, path: PathLike | None = None, *, quantise: Dataset | None = None) -> Path:
-        """Write the network and its class names for other programs: `tl_base.exports.export`.
+        Parameters
+        ----------
+        path : path-like
+            Ends in ``.keras``; a file of that name is replaced.
+        fit : {"crop", "pad", "stretch"}
+            As you passed it to `data.from_folder`: ``predict.py`` beside the chapter does the same to a photograph.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        ExportError, FileError
+            As `tl_base.exports.save`: a full disk or a layer that Keras alone does not know; what was there stays.
+
+        Notes
+        -----
+        Taught in: chapter 7 (Your own photographs).
+        """
+        return exports.save(self.model, self.class_names, path, fit)
+
+    def export(
+        self, format: str, path: PathLike | None = None, *, quantise: Dataset | None = None, fit: str = "crop"
+    ) -> Path:
+        """Write the network and its class names for other programs.
 
         Parameters
         ----------
         format : {"onnx", "litert", "saved_model"}
+            A file for ONNX Runtime, a file for phones and small devices, a folder for TensorFlow.
         path : path-like, optional
             By default ``my_model`` with the format's suffix, ``.onnx`` or ``.tflite``; a SavedModel is a folder.
         quantise : data.Dataset, optional
-            For LiteRT: compute in int8, four times as small. Its images show which values occur; take the training
-            part of a split, never the test part.
+            For LiteRT: compute in int8, about a quarter of the size. Its images show which values occur; take the
+            training part of a split, never the test part.
+        fit : {"crop", "pad", "stretch"}
+            As for `save`.
 
         Returns
         -------
@@ -154,7 +180,7 @@ class Result:
         Taught in: chapter 7 (Your own photographs).
         """
         examples = getattr(quantise, "images", quantise)
-        return exports.export(self.model, self.class_names, format, path, examples)
+        return exports.export(self.model, self.class_names, format, path, examples, fit)
 
 
 Answering = Result | Score | np.ndarray

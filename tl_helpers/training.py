@@ -25,6 +25,7 @@ from tl_base.steps import compiled as compiled_steps
 Taps = dict[str, Tensor]
 Seed = int | Sequence[int]
 Pair = tuple[np.ndarray, np.ndarray]  # inputs and labels
+Scored = Pair | tuple[np.ndarray, np.ndarray, keras.Model]  # and what scores them
 Progress = bool | str | tuple[str, float] | None
 
 
@@ -200,8 +201,7 @@ def fit(
     inputs: np.ndarray,
     labels: np.ndarray,
     *,
-    validation: Pair | None = None,
-    scored: "keras.Model | None" = None,
+    validation: Scored | None = None,
     terms: Sequence[Term] = (),
     optimizer: "keras.optimizers.Optimizer | None" = None,  # quoted: the reference is built without Keras
     layer_rates: Mapping[str, float] | None = None,
@@ -216,10 +216,8 @@ def fit(
         Inputs to logits; changed in place. Frozen weights (``trainable`` false) stay bit-equal.
     inputs, labels : ndarray, shapes (N, ...) and (N,)
         Images or cached features; the labels are int.
-    validation : pair of ndarray, optional
-        Inputs and labels that are scored at each recorded point and never trained on.
-    scored : keras.Model, optional
-        What scores them, by default `model`: the rest of it, where the inputs are activations of its first part.
+    validation : (ndarray, ndarray) or (ndarray, ndarray, keras.Model), optional
+        Inputs and labels that are scored at each recorded point and never trained on; by `model`, or by its last part.
     terms : sequence of Term
         Added to the loss, as is what the network itself adds to it (regularizers, ``add_loss``).
     optimizer : keras.optimizers.Optimizer, optional
@@ -245,18 +243,21 @@ def fit(
     _check(model, inputs, labels, steps, rate)
     _check_parts(model, terms, len(labels), rates)
     groups = [(optimizer, model.trainable_variables)] if optimizer else adams(model, rates, rate, steps)
-    vary = augmentation.varied(schedule.augment, np.shape(inputs)[1:], schedule.seed) if schedule.augment else None
-    chunk = _chunk(model, (inputs, labels), terms, still, groups, optimizer is None, vary)
+    chunk = _chunk(model, (inputs, labels), terms, still, groups, optimizer is None, schedule)
     rows = batch_rows(len(labels), schedule.batch_size, steps, schedule.seed)
-    return _loop(chunk, rows, scored or model, validation, schedule)
+    return _loop(chunk, rows, model, validation, schedule)
 
 
 def _loop(
-    chunk: Callable[[Tensor], Tensor], rows: np.ndarray, model: keras.Model, validation: Pair | None, schedule: Schedule
+    chunk: Callable[[Tensor], Tensor],
+    rows: np.ndarray,
+    model: keras.Model,
+    validation: Scored | None,
+    schedule: Schedule,
 ) -> History:
     """Train on the batches, chunk by chunk; after each, score, record and show."""
     marks = np.linspace(0, len(rows), min(schedule.points, len(rows)) + 1).round().astype(int)
-    history, predict = History(), compiled(model)
+    history, predict = History(), compiled(validation[2] if validation and len(validation) == 3 else model)
     with _bar(schedule.progress, len(rows)) as bar:
         for begin, end in itertools.pairwise(np.unique(marks).tolist()):
             start = time.perf_counter()
@@ -335,16 +336,17 @@ def _chunk(
     still: Collection[str],
     groups: Groups,
     plain: bool,
-    vary: augmentation.Vary | None,
+    schedule: Schedule,
 ) -> Callable[[Tensor], Tensor]:
     """Return a compiled function: batches of rows, shape (steps, batch), to the mean loss of the steps."""
     network = Runner(tapped(model, {name for term in terms for name in term.taps}), still)
     dtype = model.inputs[0].dtype
     weight = 1.0 - sum(term.share for term in terms)
+    kind, shape = schedule.augment, np.shape(examples[0])[1:]
+    vary = augmentation.varied(kind, shape, schedule.seed) if kind else lambda images: images
 
     def loss_of(inputs: Tensor, labels: Tensor, *targets: Tensor) -> Tensor:
-        images = tf.cast(inputs, dtype)
-        logits, taps = network(vary(images) if vary else images)
+        logits, taps = network(vary(tf.cast(inputs, dtype)))
         loss = weight * tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         for own in network.losses:
             loss += own

@@ -189,7 +189,8 @@ def from_scratch(
     split, layer, head, budget
         As for `feature_extraction`.
     architecture : keras.Model, optional
-        Network whose layers, not weights, are used; by default `models.source_cnn()`.
+        Network whose layers, not weights, are used; by default `models.source_cnn`, at 32×32 pixels whatever the
+        images have.
 
     Raises
     ------
@@ -197,7 +198,8 @@ def from_scratch(
         If a setting makes no sense.
     """
     settings = Settings(layer=layer, head=head, copy=0, initialisation="random", **budget)
-    return _adapt("from scratch", architecture or models.source_cnn(), split, settings)
+    network = architecture or models.source_cnn(image_shape=split.train.images.shape[1:])
+    return _adapt("from scratch", network, split, settings)
 
 
 def target_network(
@@ -358,8 +360,7 @@ def _train_rest(
         trains,
         inputs,
         split.train.labels,
-        validation=(validation, split.validation.labels),
-        scored=rest,
+        validation=(validation, split.validation.labels, rest),
         terms=[term for term in terms if here.issuperset(term.taps)],
         layer_rates=dict.fromkeys(here.intersection(new), cast(float, settings.head_rate)),
         still=still,
