@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import tl_experiments as experiments
-from tl_experiments import arms, evidence, plan, protocol, recipes, sources
-from tl_helpers import data
+from tl_experiments import arms, evidence, figures, plan, protocol, recipes, sources
+from tl_helpers import data, looks
 from tl_helpers.measures import Interval
 
 
@@ -179,3 +179,76 @@ def test_a_missing_run_is_said(rows):
 def test_the_rule_is_the_same_for_both_sides(low, high, least, most, verdict):
     expectation = replace(sources.EXPECTATIONS[0], least=least, most=most)
     assert sources.judge(Interval((low + high) / 2, low, high, 10), expectation) == verdict
+
+
+# --- What ships ------------------------------------------------------------------------------------------------------
+
+
+def test_all_sources_report_on_the_same_ten_seeds(shipped):
+    rows = shipped[shipped.experiment.isin([sources.REPORT, sources.PUBLISHED_REPORT])]
+    seeds = rows.groupby(["target", "arm", "labels_per_class"], dropna=False).seed.agg(lambda s: tuple(sorted(s)))
+    assert set(seeds) == {sources.SEEDS}
+    assert rows.groupby(["target", "source"]).fingerprints.nunique().max() == 1
+
+
+def test_the_lines_cross(shipped):
+    """What the first page says: on photographs ImageNet leads at every number of labels, on digits CIFAR-10 does."""
+    found = sources.crossing(shipped)
+    assert {target: len(found.loc[target]) for target in sources.LABELS} == dict.fromkeys(sources.LABELS, 6)
+    gaps = found["ImageNet − CIFAR-10"]
+    assert min(gap.low for gap in gaps["trashnet"]) > 10
+    assert min(gap.low for gap in gaps["cifar10-b"]) > 20
+    assert max(gap.mean for gap in gaps["mnist"]) < 0
+    assert max(gap.high for gap in gaps["mnist"].iloc[1:]) < 0  # with one label a class they are not told apart
+    assert found["test images"].groupby("target").max().round(1).to_dict() == {
+        "cifar10-b": 1.4,
+        "mnist": 1.0,
+        "trashnet": 3.4,
+    }
+
+
+def test_the_heads_of_the_small_source_are_those_of_the_reference(shipped):
+    """The same runs under two names of experiments: they were done on two days, and agree to the last digit."""
+    rows = shipped[shipped.arm.isin([arms.HEAD.name, arms.PIXELS.name]) & (shipped.layer != "pool")]
+    names = ["source", "target", "arm", "labels_per_class", "learning_rate", "seed"]
+    both = rows[rows.experiment == sources.REPORT].merge(
+        rows[(rows.experiment == "reference")], on=names, suffixes=("", "_then")
+    )
+    assert len(both) > 150
+    assert both.test_accuracy.tolist() == both.test_accuracy_then.tolist()
+
+
+def test_what_was_expected_can_be_judged(shipped):
+    found = sources.verdicts(shipped)
+    assert len(found) == len(sources.EXPECTATIONS)
+    assert found.verdict.value_counts()["agrees"] > found.verdict.value_counts()["contradicts"] > 0
+    assert (found.low <= found.difference).all()
+    one = sources.EXPECTATIONS[0]
+    plain = sources.difference(shipped, one.target, one.ahead, one.behind, one.labels)
+    assert found.low[0] < plain.low  # widened for the number of contrasts
+
+
+def test_arms_beside_one_of_them(shipped):
+    found = sources.beside(shipped, sources.PUBLISHED, sources.PUBLISHED_ARMS, arms.HEAD, (0,))
+    assert found.difference[arms.HEAD.name, 0].mean == 0
+    large, small = (found.accuracy[arm.name, 0].mean for arm in (arms.LARGE_HEAD, arms.HEAD))
+    assert found.difference[arms.LARGE_HEAD.name, 0].mean == pytest.approx(100 * (large - small))
+
+
+def test_the_test_sets_have_the_sizes_that_wilsons_interval_takes():
+    for target in sources.LABELS:
+        how = recipes.size_for(sources.SMALL[target], target)
+        try:
+            found = recipes.images(target, complete=True, **how).value(str)
+        except data.DataUnavailable:
+            continue
+        assert sources.TESTED[target] == found.held_out.sum()
+
+
+def test_the_figure_has_a_panel_a_target_and_the_means_of_the_records(shipped):
+    axes = figures.which_source(shipped).axes
+    assert [axis.get_title() for axis in axes] == list(figures.TITLES.values())
+    means = sources.crossing(shipped).loc["mnist", "ImageNet"]
+    lines = [line for line in axes[2].lines if line.get_marker() == looks.look(arms.LARGE_HEAD.name).marker]
+    assert lines[0].get_ydata().tolist() == pytest.approx([each.mean for each in means])
+    assert lines[0].get_xdata().tolist() == list(sources.LABELS["mnist"])
