@@ -102,12 +102,12 @@ def test_photographs_go_to_each_source_at_its_size_and_the_draws_are_the_same(fo
     from tl_experiments import workbench
 
     grids = [runs_of(arm) for arm in (arms.PIXELS, arms.LARGE_HEAD)]
-    found = experiments.run(grids, tmp_path / "a.csv", progress=False)
+    experiments.run(grids[:1], tmp_path / "a.csv", progress=False)
+    found = experiments.run(grids, tmp_path / "a.csv", progress=False)  # not refused for the size of the first ones
     assert (found.error == "").all()
     prints = found.groupby("source").fingerprints.unique().map(lambda texts: [json.loads(text) for text in texts])
     assert all(len(one) == 1 for one in prints)  # for both seeds
     assert prints["cifar10"][0]["target"] != prints["imagenet"][0]["target"]
-    assert len(experiments.run(grids, tmp_path / "a.csv", progress=False)) == 4  # neither is refused for the other
     store = workbench.bench(plan.MEMORY)
     small, large = (experiments.expand(grid)[0] for grid in grids)
     assert [store.target(run).images.shape[1:] for run in (small, large)] == [(32, 32, 3), (160, 160, 3)]
