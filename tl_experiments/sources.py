@@ -3,7 +3,7 @@
 Three sorts of targets: photographs, small pictures of CIFAR-10's classes B, digits. Two trained sources, the same two
 networks with random weights, and pixels. Every arm has a linear head, four trials of its learning rate on five
 development seeds, and reports on ten others; a seed draws the same labels for all of them.
-Taught in: chapter 7 (Your own photographs).
+Taught in: chapter 7.1 (Which source?).
 """
 
 import itertools
@@ -187,6 +187,7 @@ class Expectation:
 
 
 _FIVE_ON = (5, 10, 20, 45)
+POINTS = "{0.mean:+.1f} [{0.low:+.1f}, {0.high:+.1f}]".format  # of an interval
 EQUAL = 3.0  # points: what is closer counts as equal, and is said to be so if the whole interval lies within
 EXPECTATIONS = (
     Expectation(
@@ -324,7 +325,7 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    Taught in: chapter 7 (Your own photographs).
+    Taught in: chapter 7.1 (Which source?).
     """
     rows, confidence = [], 1 - 0.05 / len(EXPECTATIONS)
     for each in EXPECTATIONS:
@@ -350,7 +351,7 @@ def scores(table: pd.DataFrame, target: str) -> dict[str, dict[int, list[float]]
 
     Notes
     -----
-    Taught in: chapter 7 (Your own photographs).
+    Taught in: chapter 7.1 (Which source?).
     """
     found = {name: _accuracies(table, target, arm, LABELS[target]) for name, arm in SERIES.items()}
     return {name: {n: values[n].tolist() for n in LABELS[target]} for name, values in found.items()}
@@ -375,7 +376,7 @@ def crossing(table: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    Taught in: chapter 7 (Your own photographs).
+    Taught in: chapter 7.1 (Which source?).
     """
     rows: dict[tuple[str, int], dict[str, Interval | float]] = {}
     for target, counts in LABELS.items():
@@ -410,7 +411,7 @@ def beside(table: pd.DataFrame, target: str, arms: Sequence[Arm], against: Arm, 
 
     Notes
     -----
-    Taught in: chapter 7 (Your own photographs).
+    Taught in: chapter 7.1 (Which source?).
     """
     rows = {}
     for arm, n in itertools.product(arms, labels):
@@ -420,6 +421,31 @@ def beside(table: pd.DataFrame, target: str, arms: Sequence[Arm], against: Arm, 
             "difference": difference(table, target, arm, against, (n,)),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["arm", "labels_per_class"])
+
+
+def written(frame: pd.DataFrame) -> pd.DataFrame:
+    """Write what `beside` returns as a page shows it: a row an arm, in the order that was given.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        As `beside` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns: labels per class (none where there is one number alone), below each ``accuracy`` and
+        ``difference, points`` with its interval.
+
+    Notes
+    -----
+    Taught in: chapter 7.1 (Which source?).
+    """
+    texts = {"accuracy": frame.accuracy.map("{0.mean:.3f}".format), "difference, points": frame.difference.map(POINTS)}
+    table = pd.DataFrame(texts).unstack("labels_per_class").swaplevel(axis=1)
+    names, counts = (frame.index.get_level_values(level).unique() for level in (0, 1))
+    table = table.reindex(index=names, columns=pd.MultiIndex.from_product([counts, list(texts)]))
+    return table[counts[0]] if len(counts) == 1 else table
 
 
 def _spread(values: Sequence[float]) -> tuple[float, float, float, int]:
