@@ -16,7 +16,7 @@ def test_the_card_that_ships_is_that_of_the_records(root, shipped):
     assert {key: told[key] for key in ("runs", "hours", "experiments", "machines", "schema")} == {
         key: now[key] for key in ("runs", "hours", "experiments", "machines", "schema")
     }
-    assert set(told["data"]) == {"mnist", "cifar10", "digits"}
+    assert set(told["data"]) == {"mnist", "cifar10", "digits", "trashnet"}
     assert {name: told["data"][name] for name in now["data"]} == now["data"]
 
 

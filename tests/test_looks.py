@@ -10,10 +10,10 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 from tl_base.figures import contrast
-from tl_experiments import drawing, evidence, figures
+from tl_experiments import arms, drawing, evidence, figures
 from tl_helpers import looks, plots
 
-RECORDED = evidence.COMPARED[0][1] | evidence.SWEEP | evidence.BETWEEN
+RECORDED = evidence.COMPARED[0][1] | evidence.SWEEP | evidence.BETWEEN | arms.OF_LARGE
 MAIN = list(evidence.MAIN)
 # Machado, Oliveira and Fernandes (2009), table 1: how linear RGB looks with each colour vision deficiency.
 VISION = {

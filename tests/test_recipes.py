@@ -41,7 +41,8 @@ def test_every_record_did_what_its_arm_says(shipped):
 def test_no_two_arms_are_one_treatment_but_those_that_have_two_names(shipped):
     treatments = {}
     for name, arm in arms.ALL.items():
-        facts = arm.fields(depth_of("cifar10", arm.layer)), [dict(trial) for trial in arm.trials]
+        network = "imagenet" if name in arms.OF_LARGE else "cifar10"
+        facts = arm.fields(depth_of(network, arm.layer)), [dict(trial) for trial in arm.trials]
         treatments.setdefault(json.dumps(facts), []).append(name)
     assert [names for names in treatments.values() if len(names) > 1] == [
         ["fine-tuned from the source", "A3B, 0 frozen"]

@@ -64,7 +64,7 @@ def test_development_seeds_are_not_reported(shipped):
 
 
 def test_arms_share_what_they_should(shipped):
-    ten_classes = shipped[shipped.target != "cifar10-b"]
+    ten_classes = shipped[shipped.target.isin(["mnist", "digits"])]
     sizes = ten_classes.groupby("arm").trainable_parameters.unique().map(list)
     assert sizes["fine-tuned from the source"] == sizes["from scratch"] == [56_320 + 10_250]
     assert sizes["linear head, source features"] == sizes["linear head, random features"] == [10_250]
@@ -191,4 +191,4 @@ def test_the_dead_runs_of_the_records_are_known(shipped):
 
 
 def test_records_and_curves_are_small(root):
-    assert (root / "tl_helpers" / "assets" / "records.csv").stat().st_size < 5_000_000
+    assert (root / "tl_helpers" / "assets" / "records.csv").stat().st_size < 6_000_000

@@ -179,3 +179,20 @@ def test_in_a_terminal_wide_letters_keep_the_columns():
     wide = [len(line) + len(re.findall("[猫头鹰]", line)) for line in lines[start + 1 : start + 5]]
     assert len(set(wide)) == 1
     assert max(len(line) for line in lines[:start]) <= sheets.COLUMNS
+
+
+@pytest.mark.parametrize("ground", ["white", "#121212"])
+def test_on_a_phone_tables_and_pictures_scroll_within_and_all_can_be_read(chromium, ground):
+    from axe_playwright_python.sync_playwright import Axe  # here, so that the other tests need no browser
+
+    long = ("a class whose name goes on and on " * 3, "b" * 60, "c")
+    page = chromium.new_page(viewport={"width": 360, "height": 700})
+    ink = "#222222" if ground == "white" else "#dddddd"
+    body = f'<body style="background: {ground}; color: {ink}">{made(dataset(long))._repr_html_()}'
+    page.set_content(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>report</title>{body}')
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    inside = page.locator(".tl-wide").all()
+    assert len(inside) == 2
+    assert all(each.evaluate("each => each.scrollWidth > each.clientWidth") for each in inside)
+    assert [each["id"] for each in Axe().run(page, ".tl-sheet").response["violations"]] == []
+    page.close()

@@ -247,8 +247,8 @@ def in_words(answers: Answers, draws: Sequence[float], mean: tuple[float, float]
             f"{span(min(draws), max(draws))} of these images right, on average {average}. {remedy}"
         )
     third = (
-        "Neither covers what these images do not show: another camera, another light, another kitchen. To use it there "
-        "test it on images from there."
+        "Neither covers what these images do not show: another camera, another light, another kitchen. Before "
+        "using it there, test it on images from there."
     )
     return first, second, third, *_remarks(answers, seen)
 
@@ -326,7 +326,7 @@ def comparison_table(comparisons: pd.DataFrame) -> Table:
         "only that right": [f"{each['only_other']:,}" for each in rows],
         "p": ["< 0.001" if each["p"] < 0.001 else f"{each['p']:.3f}" for each in rows],
     }
-    return Table("On the same images, in percentage points", pd.DataFrame(shown))
+    return Table("On the same images, these trainings alone, in percentage points", pd.DataFrame(shown))
 
 
 def captions(answers: Answers, files: Sequence[str] | None) -> list[str]:

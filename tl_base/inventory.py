@@ -48,6 +48,8 @@ class FolderSummary:
         Files with one picture and one label.
     alike : tuple of tuples of str
         Files with nearly the same picture, as `twins.pairs` finds them (those above among them).
+    disputed : tuple of tuples of str
+        Those of `alike` whose pixels and labels differ.
     left_out : tuple of (str, str)
         File and reason.
     notes : tuple of str
@@ -65,6 +67,7 @@ class FolderSummary:
     contradictions: Sets
     copies: Sets
     alike: Sets
+    disputed: Sets
     left_out: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
 
@@ -91,6 +94,7 @@ class FolderSummary:
             (self._sizes(), []),
             *self._twins("The same picture under different labels", " = ", self.contradictions, "one of them is wrong"),
             *self._twins("The same picture twice, one label", " = ", self.copies, "they stay on one side of a split"),
+            *self._twins("Nearly the same picture under different labels", " ≈ ", self.disputed, "look at them"),
             *self._twins("Nearly the same picture", " ≈ ", self._only_alike(), "they stay on one side of a split"),
         ]
         reasons: dict[str, list[str]] = {}
@@ -123,10 +127,10 @@ class FolderSummary:
             return []
         lines = [sign.join(shown(name) for name in names) for names in sets[: 4 * FIRST]]
         more = [f"and {len(sets) - 4 * FIRST:,} more"] if len(sets) > 4 * FIRST else []
-        return [(f"{title}: {len(sets):,} times ({remark})", lines + more)]
+        return [(f"{title} ({len(sets):,}): {remark}", lines + more)]
 
     def _only_alike(self) -> Sets:
-        known = {*self.contradictions, *self.copies}
+        known = {*self.contradictions, *self.copies, *self.disputed}
         return tuple(names for names in self.alike if names not in known)
 
 
@@ -225,11 +229,12 @@ def _summary(
     labels, class_names = labelled
     parts = labels[keep], labels[keep][held_out]
     totals, apart = (np.bincount(part, minlength=len(class_names)).tolist() for part in parts)
-    equal = _sets(found.same)
+    equal, near = _sets(found.same), _sets(found.groups)
     differ = [rows for rows in equal if len(set(labels[rows])) > 1]
     agree = [rows for rows in equal if len(set(labels[rows])) == 1]
-    contradictions, copies, alike = (
-        tuple(tuple(read.files[row] for row in rows) for rows in sets) for sets in (differ, agree, _sets(found.groups))
+    unclear = [rows for rows in near if len(set(labels[rows])) > 1 and rows not in differ]
+    contradictions, copies, alike, disputed = (
+        tuple(tuple(read.files[row] for row in rows) for rows in sets) for sets in (differ, agree, near, unclear)
     )
     return FolderSummary(
         name,
@@ -239,6 +244,7 @@ def _summary(
         contradictions,
         copies,
         alike,
+        disputed,
         (*read.left_out, *((read.files[row], LEAK) for row in np.flatnonzero(~keep))),
         read.notes,
     )
@@ -247,7 +253,8 @@ def _summary(
 def _question(about: FolderSummary, read: folders.Read, found: twins.Twins) -> None:
     """Warn of pictures that could not be read or look like an accident, and of names that differ by capitals only."""
     if read.damaged:
-        text = f"{read.damaged:,} pictures in {shown(about.name)!r} could not be read and are left out. "
+        count = "1 picture" if read.damaged == 1 else f"{read.damaged:,} pictures"
+        text = f"{count} in {shown(about.name)!r} could not be read; left out. "
         text += "The data set's summary says which and why: print(dataset.summary)."
         warnings.warn(text, DataWarning, stacklevel=4)
     low, high = read.images.min(axis=(1, 2, 3)).tolist(), read.images.max(axis=(1, 2, 3)).tolist()

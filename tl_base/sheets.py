@@ -19,21 +19,23 @@ SIDE = 112  # pixels of a small picture, at most
 # Colours and letters are those of the page, so that it is legible on a light and on a dark one. What is wider than the
 # screen scrolls by itself. `*_ignore` on the outer element tells both MathJaxes that two dollar signs are no formula.
 STYLE = """<style>
-.tl-sheet { color: inherit; max-width: 46rem; line-height: 1.45; }
+.tl-sheet { color: inherit; max-width: 46rem; line-height: 1.45; overflow-wrap: anywhere; }
 .tl-sheet p { margin: 0.35em 0; }
-.tl-sheet p.title { margin: 1.1em 0 0.3em; font-weight: bold; }
-.tl-sheet .wide { overflow-x: auto; }
+.tl-sheet p.tl-title { margin: 1.1em 0 0.3em; font-weight: bold; }
+.tl-sheet .tl-wide { overflow-x: auto; }
 .tl-sheet table { border-collapse: collapse; margin: 0; font-size: 0.95em; color: inherit; background: none; }
 .tl-sheet tr, .tl-sheet tr:nth-child(n), .tl-sheet tr:hover { background: none; }
 .tl-sheet th, .tl-sheet td { padding: 0.2em 0.8em 0.2em 0; border: 0; text-align: right; white-space: nowrap;
   color: inherit; background: none; border-bottom: 1px solid rgba(128, 128, 128, 0.35); }
 .tl-sheet thead th { white-space: normal; vertical-align: bottom; }
 .tl-sheet th:first-child { text-align: left; white-space: normal; min-width: 8em; overflow-wrap: anywhere; }
-.tl-sheet .strip { display: block; position: relative; width: 9em; height: 1em; background: rgba(128, 128, 128, 0.18); }
-.tl-sheet .strip i { position: absolute; top: 0.3em; height: 0.4em; background: rgba(31, 119, 180, 0.75); }
-.tl-sheet .strip b { position: absolute; top: 0; width: 3px; height: 1em; margin-left: -1px; background: currentColor; }
-.tl-sheet .row { display: flex; gap: 0.4em; overflow-x: auto; }
-.tl-sheet .row img { margin: 0; max-width: none; flex: none; background: none; }
+.tl-sheet .tl-strip { display: block; position: relative; width: 9em; height: 1em;
+  background: rgba(128, 128, 128, 0.18); }
+.tl-sheet .tl-strip i { position: absolute; top: 0.3em; height: 0.4em; background: rgba(31, 119, 180, 0.75); }
+.tl-sheet .tl-strip b { position: absolute; top: 0; width: 3px; height: 1em; margin-left: -1px;
+  background: currentColor; }
+.tl-sheet .tl-row { display: flex; gap: 0.4em; overflow-x: auto; }
+.tl-sheet .tl-row img { margin: 0; padding: 0; flex: none; }
 </style>"""
 
 
@@ -165,15 +167,15 @@ def _table(table: Table) -> str:
     if len(table.intervals):
         heads.append('<td aria-hidden="true">0 to 100 %</td>')
     body = f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return _titled(table.title, "wide", f"<table>{body}</table>")
+    return _titled(table.title, "tl-wide", f"<table>{body}</table>")
 
 
 def _strip(low: float, middle: float | None, high: float) -> str:
     """Draw an interval; its numbers stand beside it."""
     if middle is None:
-        return '<span class="strip"></span>'
+        return '<span class="tl-strip"></span>'
     bar = f'<i style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></i>'
-    return f'<span class="strip">{bar}<b style="left:{100 * middle:.1f}%"></b></span>'
+    return f'<span class="tl-strip">{bar}<b style="left:{100 * middle:.1f}%"></b></span>'
 
 
 def _pictures(row: Pictures) -> str:
@@ -182,14 +184,14 @@ def _pictures(row: Pictures) -> str:
         width, height = Image.open(io.BytesIO(file)).size
         alt, data = html.escape(text), base64.b64encode(file).decode()
         images.append(
-            f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" title="{alt}" width="{width}" height="{height}">'
+            f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" title="{alt}" width="{width}" height="{height}" '
+            'style="background: none; max-width: none; padding: 0">'
         )
-    return _titled(row.title, "row", "".join(images))
+    return _titled(row.title, "tl-row", "".join(images))
 
 
 def _titled(title: str, kind: str, inside: str) -> str:
     """Return what scrolls by itself, with its title above it; the keyboard reaches it."""
     name = html.escape(title)
-    return (
-        f'<p class="title">{name}</p><div class="{kind}" role="region" aria-label="{name}" tabindex="0">{inside}</div>'
-    )
+    scrolling = f'<div class="{kind}" role="region" aria-label="{name}" tabindex="0">{inside}</div>'
+    return f'<p class="tl-title">{name}</p>{scrolling}'

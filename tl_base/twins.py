@@ -6,6 +6,7 @@ Taught in: chapter 7 (Your own photographs).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ BUSY = 0.2  # of its area that a picture's details fill, from which a like one i
 ALIKE = 0.90  # correlation from which two busy pictures show the same
 ALIKE_PLAIN = 0.98  # and two of which one is not busy
 FLAT = 1.0  # standard deviation, of 255, below which a picture has no details to compare
+ROWS = 1024  # of images or pairs in hand at once
 BLOCK = 2**24  # numbers in a part of the table of all pairs: 64 MB
 
 
@@ -58,7 +60,8 @@ def find(images: NDArray[np.uint8], thumbs: NDArray[np.uint8] | None = None) -> 
     """
     equal = same(images)
     copies = np.stack([equal, np.arange(len(equal))], axis=1)
-    links = np.concatenate([copies, pairs(thumbnails(images) if thumbs is None else thumbs)])
+    first = np.unique(equal)
+    links = np.concatenate([copies, first[pairs(thumbnails(images[first]) if thumbs is None else thumbs[first])]])
     return Twins(equal, joined(len(equal), links))
 
 
@@ -116,29 +119,33 @@ def pairs(thumbs: NDArray[np.uint8]) -> NDArray[np.int64]:
     if not len(candidates):
         return candidates
     needed, places = np.unique(candidates, return_inverse=True)
-    fine, places = _details(thumbs[needed].astype(np.float32), 4), places.reshape(-1, 2)
+    fine, places = _details(thumbs[needed], 4), places.reshape(-1, 2)
     busy = _filled(fine) > BUSY
     alike = [
         np.einsum("ij,ij->i", fine[one], fine[other]) > np.where(busy[one] & busy[other], ALIKE, ALIKE_PLAIN)
-        for one, other in (part.T for part in np.array_split(places, len(places) // 4096 + 1))
+        for one, other in (part.T for part in np.array_split(places, len(places) // ROWS + 1))
     ]
     return candidates[np.concatenate(alike)]
 
 
 def _filled(details: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the share of its area that each picture's details fill: 1 if they are everywhere the same in strength."""
-    energy = (details**2).reshape(len(details), THUMB**2, -1).sum(axis=2)
+    energy = np.einsum("rpc,rpc->rp", *2 * [details.reshape(len(details), THUMB**2, -1)])
     return energy.sum(axis=1) ** 2 / (THUMB**2 * np.maximum((energy**2).sum(axis=1), 1e-12))
 
 
-def _details(images: NDArray[np.float32], blur: float) -> NDArray[np.float32]:
-    """Return what images (N, H, W, C) have beyond their blurred selves, as vectors (N, H·W·C) of length 1."""
+def _details(images: NDArray[Any], blur: float) -> NDArray[np.float32]:
+    """Return what images (N, H, W, C) have beyond their blurred selves, as vectors (N, H·W·C) of length 1 or 0."""
     from scipy.ndimage import gaussian_filter
 
-    details = images - gaussian_filter(images, (0, blur, blur, 0), mode="nearest")
-    vectors = details.reshape(len(images), -1)
+    vectors = np.empty((len(images), images[0].size), np.float32)
+    for start in range(0, len(images), ROWS):
+        part = images[start : start + ROWS].astype(np.float32)
+        part -= gaussian_filter(part, (0, blur, blur, 0), mode="nearest")
+        vectors[start : start + ROWS] = part.reshape(len(part), -1)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.where(length > FLAT * np.sqrt(vectors.shape[1]), vectors / np.maximum(length, 1e-6), 0)
+    vectors *= (length > FLAT * np.sqrt(vectors.shape[1])) / np.maximum(length, 1e-6)
+    return vectors
 
 
 def same(images: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from tl_experiments import choices, evidence
+from tl_experiments import choices, evidence, sources
 from tl_experiments.cost import estimate
 from tl_experiments.grid import Grid, Run, expand
 from tl_experiments.names import ExperimentError
@@ -46,7 +46,7 @@ def known() -> dict[str, Callable[[pd.DataFrame], Sequence[Grid]]]:
 
     Notes
     -----
-    Taught in: chapter 4 (Worked example) and chapter 4.1 (Results).
+    Taught in: chapter 4 (Worked example), chapter 4.1 (Results) and chapter 7 (Your own photographs).
     """
     return {
         "tuning": tuning,
@@ -64,4 +64,8 @@ def known() -> dict[str, Callable[[pd.DataFrame], Sequence[Grid]]]:
         "explorer-choice": evidence.explorer_choice,
         "explorer": evidence.explorer,
         "examples": choices.examples,
+        "sources-choice": sources.choice,
+        "sources": sources.report,
+        "published-choice": sources.published_choice,
+        "published": sources.published,
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tl_experiments.recipes import METHODS, Recipe, sorted_settings
+from tl_experiments.recipes import DEPTHS, METHODS, Recipe, sorted_settings
 
 if TYPE_CHECKING:
     import keras
@@ -157,6 +157,20 @@ SWEEP = _by_name(
         if frozen == copied or (frozen == 0 and start != "random")
     )
 )
+# Of the large source: its pooled features, those of earlier stages as they are, and its last stage trained on.
+LARGE = DEPTHS["imagenet"]
+LARGE_HEAD = Arm("linear head, ImageNet features", layer="pool")
+LARGE_RANDOM = Arm("linear head, random features of the large network", layer="pool", initialisation="random")
+LARGE_CUTS = tuple(Arm(f"linear head on block{n}, ImageNet features", layer=f"block{n}") for n in range(2, 8))
+LARGE_TUNED = Arm(
+    "fine-tuned from ImageNet after block6",
+    "parameter transfer",
+    layer="pool",
+    layers_copied=LARGE["pool"],
+    layers_frozen=LARGE["block6"],
+)
+LARGE_VARIED = Arm("augmented, ImageNet features", layer="pool", trials=({"augment": "photographs"},))
+OF_LARGE = _by_name(LARGE_HEAD, LARGE_RANDOM, *LARGE_CUTS, LARGE_TUNED, LARGE_VARIED)
 # What the explorer offers besides: all other frozen parts of a copy.
 BETWEEN = _by_name(*(swept("A", copied, frozen) for copied, frozen in ((2, 1), (3, 1), (3, 2))))
-ALL = MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | _by_name(DOCUMENT) | SWEEP | BETWEEN
+ALL = MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | _by_name(DOCUMENT) | SWEEP | BETWEEN | OF_LARGE

@@ -17,6 +17,7 @@ from tl_base import files
 from tl_experiments.fingerprints import sha256_of
 from tl_experiments.grid import Run
 from tl_experiments.names import ExperimentError
+from tl_experiments.recipes import PHOTOGRAPHS
 from tl_experiments.runner import Row, Where, distribute, do, rows_in
 from tl_helpers import data, records
 
@@ -127,7 +128,8 @@ def _beside(old: Row, new: Row) -> dict[str, Any]:
 def _targets(table: pd.DataFrame) -> list[data.Dataset]:
     """Load the data sets of the runs' targets, as far as they are here."""
     names = {target.partition("-")[0] for target in table.target}
-    loaded = [data.load(name, required=False) for name in sorted(names & set(data.KNOWN))]
+    known = names & {*data.KNOWN, *PHOTOGRAPHS}
+    loaded = [data.load(name, required=False, complete=name in PHOTOGRAPHS) for name in sorted(known)]
     return [dataset for dataset in (*loaded, data.digits()) if dataset is not None and dataset.name in names]
 
 

@@ -124,7 +124,7 @@ def _measured(
 
     kind, batch = task
     run, bench = batch[0], workbench.bench(memory)
-    dataset = bench.target(run.target)
+    dataset = bench.target(run)
     labels = int(min(run.labels_per_class or math.inf, math.ceil(run.batch_size / len(dataset.class_names))))
     _sample(batch, labels, FEW, memory, threads)  # loads, computes activations, traces
     few, more = (_sample(batch, labels, steps, memory, threads) for steps in (FEW, MORE))

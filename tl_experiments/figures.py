@@ -1,9 +1,9 @@
-"""Figures about the records: maps of paired differences, scores against accuracies.
+"""Figures about the records: maps of paired differences, scores against accuracies, targets side by side.
 
-Taught in: chapter 4.1 (Results).
+Taught in: chapter 4.1 (Results) and chapter 7 (Your own photographs).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,11 @@ import pandas as pd
 
 from tl_base import figures
 from tl_base.figures import BookFigure, broken, sheet, styled
+from tl_experiments import sources
+from tl_helpers import looks
 from tl_helpers.looks import looks_of
-from tl_helpers.measures import Interval
+from tl_helpers.measures import Interval, mean_interval
+from tl_helpers.records import CLASSES
 
 
 @styled
@@ -159,3 +162,94 @@ def _name_points(
         beside = (26, -26)[left], level
         axis.annotate(name, place, beside, textcoords=("offset points", "data"), arrowprops=line, **text)
     return [heights[0] - gap / 2, heights[-1] + gap / 2]
+
+
+@styled
+def side_by_side(
+    panels: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]]],
+    arms: Mapping[str, str],
+    chance: Mapping[str, float],
+    thick: Sequence[str] = (),
+) -> BookFigure:
+    """Draw test accuracy against labels per class, one panel a target, on one scale: means and 95 % intervals.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping of str to mapping of int to sequence of float
+        Panel's title to series to labels per class to one value a seed.
+    arms : mapping of str to str
+        Series to the arm of `looks` as which it is drawn.
+    chance : mapping of str to float
+        Panel's title to what guessing gives, a dotted line.
+    thick : sequence of str
+        Series whose lines are to be seen first.
+
+    Returns
+    -------
+    BookFigure
+
+    Raises
+    ------
+    ValueError
+        If there is no panel, or a series has no values, or some that are not finite.
+
+    Notes
+    -----
+    Student's t over the seeds. Taught in: chapter 7 (Your own photographs).
+    """
+    figure, axes = sheet(3.4, 1, len(figures.not_empty(panels, "panel")), sharey=True)
+    drawn = {}
+    for axis, (title, series) in zip(axes.flat, panels.items(), strict=True):
+        axis.axhline(chance[title], color="#666666", linewidth=1, linestyle=":")
+        for name, values in series.items():
+            drawn[name] = _band(axis, values, arms[name], 2.4 if name in thick else 1.3)
+        places = sorted({place for values in series.values() for place in values})
+        axis.set(xscale="log", xlabel="labels per class", title=broken(title, 28))
+        axis.set_xticks(places, [f"{place:g}" for place in places], minor=False)
+        axis.set_xticks([], minor=True)
+    axes[0, 0].set(ylabel="test accuracy", ylim=(0, 1))
+    figures.legend(figure, drawn, 3)
+    return figure
+
+
+TITLES = {sources.PHOTOGRAPHS: "photographs (TrashNet)", sources.CLASSES_B: "CIFAR-10's classes B"}
+TITLES |= {sources.DIGITS: "digits (MNIST)"}
+
+
+def which_source(table: pd.DataFrame) -> BookFigure:
+    """Draw how good each source is on photographs, on CIFAR-10's classes B and on digits: the lines cross.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records.load` returns it.
+
+    Returns
+    -------
+    BookFigure
+
+    Raises
+    ------
+    ExperimentError
+        If runs are missing.
+
+    Notes
+    -----
+    Its numbers are those of `sources.crossing`. Taught in: chapter 7 (Your own photographs).
+    """
+    panels = {title: sources.scores(table, target) for target, title in TITLES.items()}
+    chance = {title: 1 / CLASSES[target] for target, title in TITLES.items()}
+    arms = {name: arm.name for name, arm in sources.SERIES.items()}
+    return side_by_side(panels, arms, chance, thick=("ImageNet", "CIFAR-10"))
+
+
+def _band(axis: Any, values: Mapping[int, Sequence[float]], arm: str, width: float) -> Any:
+    """Draw the means of a series as a line of its arm's look, and their intervals as a band."""
+    known = looks.look(arm)
+    means, halves = np.transpose(
+        [mean_interval(seeds) for seeds in figures.not_empty(values, f"value of {arm!r}").values()]
+    )
+    axis.fill_between(list(values), means - halves, means + halves, color=known.colour, alpha=0.18, linewidth=0)
+    style = {"color": known.colour, "marker": known.marker, "linestyle": (0, known.dash), "linewidth": width}
+    (line,) = axis.plot(list(values), means, markersize=3.5 + width, **style)
+    return line

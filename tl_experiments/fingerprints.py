@@ -125,9 +125,10 @@ def state(kind: str, name: str) -> object:
         return None  # it ships with the package
     places: list[str | int | None] = [os.environ.get(place) for place in PLACES]
     folder = os.environ.get(PLACES[0])
-    file = Path(folder or "").expanduser() / f"{name.partition('-')[0]}.npz"
-    if folder and file.is_file():
-        places += [file.stat().st_mtime_ns, file.stat().st_size]
+    base = Path(folder or "").expanduser() / name.partition("-")[0]
+    files = [base.with_suffix(".npz"), *sorted(base.glob("*/*"))] if folder else []  # one file, or photographs
+    for about in (file.stat() for file in files if file.is_file()):
+        places += [about.st_mtime_ns, about.st_size]
     return places
 
 

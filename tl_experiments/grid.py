@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from tl_experiments.names import ExperimentError, depth_of
-from tl_experiments.recipes import HALVES, METHODS, MODULE_FUNCTION, SOURCES, Recipe, sorted_settings
+from tl_experiments.recipes import HALVES, METHODS, MODULE_FUNCTION, PHOTOGRAPHS, SOURCES, Recipe, sorted_settings
 from tl_helpers import asset
 
 if TYPE_CHECKING:
     import pandas as pd
 
 INITIALISATIONS = ("source", "random", "target")
-TARGETS = ("mnist", "digits", "cifar10", *HALVES)
+TARGETS = ("mnist", "digits", "cifar10", *HALVES, *PHOTOGRAPHS)
 AXES = (
     "method",
     "initialisation",
@@ -33,6 +33,7 @@ AXES = (
     "seed",
     "settings",
 )
+AUGMENTED = ("flip", "shift", "photographs")  # as `tl_base.augmentation` names them
 # Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
 # shifted test sets; linear CKA of each layer before and after training; answers to a hundred test images.
 MEASURES = ("logme", "leep", "shifts", "cka", "answers")
@@ -80,7 +81,8 @@ class Grid:
         What the runs are for, e.g. ``"tuning"``.
     pairs : sequence of (str, str)
         Source and target. Sources: names of `models.pretrained`, ``"cifar10@4"`` for the state after epoch 4. Targets:
-        ``"mnist"``, ``"digits"``, ``"cifar10"``, and its five-class halves ``"cifar10-a"`` and ``"cifar10-b"``. Either
+        ``"mnist"``, ``"digits"``, ``"cifar10"``, its five-class halves ``"cifar10-a"`` and ``"cifar10-b"``,
+        ``"trashnet"``, and its five classes ``"trashnet-5"`` as `protocol` splits them. Either
         can be ``"module:function"``, which returns a functional `keras.Model` with layers of any names, or a
         `data.Dataset`; each time the same, or the runs are no grid. Every record keeps a fingerprint of what the names
         stood for, and `run` refuses to put runs on another network or on other images beside them in one experiment; a
@@ -101,11 +103,11 @@ class Grid:
     seed : sequence of int
         Each decides the split, the new weights and the batches: arms with equal seeds are paired.
     settings : sequence of mapping
-        The method's own arguments: ``standardise`` (feature extraction); ``head_rate`` (parameter transfer, LP-FT);
-        ``probe_steps`` (LP-FT); ``alpha``, ``beta`` (L2-SP); ``teacher``, ``temperature``, ``weight`` (distillation);
-        ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:function"``, ``strength``, ``weight``
-        (logic rules). A teacher is one of `models.pretrained`, whose classes are known, or a number of labels per
-        class: the source is then fine-tuned on so many images of the target, drawn by a seed of their own.
+        The method's own arguments: ``standardise``, ``augment`` (feature extraction); ``head_rate`` (parameter
+        transfer, LP-FT); ``probe_steps`` (LP-FT); ``alpha``, ``beta`` (L2-SP); ``teacher``, ``temperature``, ``weight``
+        (distillation); ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:function"``, ``strength``,
+        ``weight`` (logic rules). A teacher is one of `models.pretrained`, whose classes are known, or a number of
+        labels per class: the source is then fine-tuned on so many images of the target, drawn by a seed of their own.
         ``base_rate``: the learning rate of base B (initialisation ``"target"``); by default that of the run.
     batch_size, steps, epochs : int
         The budget: at least `steps` steps and `epochs` passes over the training images.
@@ -357,6 +359,7 @@ def _is_rate(value: Any) -> bool:
 # What each setting may be. How large a strength may be is for the methods to say: it fails the run, not the grid.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "standardise": (lambda value: isinstance(value, bool), "True or False"),
+    "augment": (lambda value: value in AUGMENTED, f"one of {', '.join(AUGMENTED)}"),
     "head_rate": (_is_rate, "a number above 0"),
     "base_rate": (_is_rate, "a number above 0"),
     "probe_steps": (_is_count, "a whole number from 1 on"),

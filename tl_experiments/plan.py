@@ -39,6 +39,8 @@ def prefix_key(run: Run) -> Hashable:
         return None
     if run.layers_frozen == 0 and run.method != "feature extraction":
         return None
+    if "augment" in dict(run.settings):  # other images in each step
+        return None
     own = base_run(run).key if run.initialisation == "target" else run.seed if run.initialisation == "random" else None
     whole = run.layers_frozen == depth_of(run.source, run.layer)
     return run.source, run.target, run.initialisation, own, run.layers_frozen, run.layer if whole else None

@@ -35,6 +35,9 @@ DEPTHS = dict.fromkeys(("cifar10", "cifar10-a", "digits"), CNN_DEPTHS) | {
     "imagenet": {"resize": 0, "rescale": 0, "stem": 2, **STAGES, "top": 98, "pool": 98},  # the ends of its stages
 }
 SOURCES = tuple(DEPTHS)
+PUBLISHED = "trashnet-5"  # the five classes of the published protocol, split as it splits
+PHOTOGRAPHS = ("trashnet", PUBLISHED)
+SIZES = {"imagenet": 160}  # pixels of a side at which photographs go to a source; to all others at 32
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 MODULE_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -151,15 +154,18 @@ class Recipe:
         budget = {"learning_rate": self.learning_rate, "steps": _steps(self), "batch_size": self.batch_size}
         return replace(call, keywords={**call.keywords, **budget, "seed": self.seed})
 
+    def split(self) -> Call:
+        """Return the call that draws its labels, on the name ``images``."""
+        if self.labels_per_class is not None:
+            return Call("data.few_shot", (Name("images"),), {"per_class": self.labels_per_class, "seed": self.seed})
+        whole = "protocol.split" if self.target == PUBLISHED else "data.full_split"
+        return Call(whole, (Name("images"),), {"seed": self.seed})
+
     def script(self) -> Calls:
         """Yield what is done, one call after the other, each with the name that its value gets."""
         yield "source", network(self.source)
-        yield "images", images(self.target)
-        drawn: dict[str, Any] = {"seed": self.seed}
-        if self.labels_per_class is None:
-            yield "target", Call("data.full_split", (Name("images"),), drawn)
-        else:
-            yield "target", Call("data.few_shot", (Name("images"),), {"per_class": self.labels_per_class} | drawn)
+        yield "images", images(self.target, **size_for(self.source, self.target))
+        yield "target", self.split()
         if self.label_noise:
             noisy = Call("perturbations.with_label_noise", (Name("target.train"), self.label_noise, self.seed))
             yield "target", Call("replace", (Name("target"),), {"train": noisy})
@@ -242,10 +248,20 @@ def network(name: str) -> Call:
     return Call("models.pretrained", (name,), {"epoch": int(epoch)} if epoch else {})
 
 
+def size_for(source: str, target: str) -> dict[str, int]:
+    """Return the size at which a target's photographs go to a source, as `data.load` takes it.
+
+    Empty for small pictures, which go to each source as they are: one that takes larger ones resizes them itself.
+    """
+    return {"size": SIZES.get(source.partition("@")[0], 32)} if target in PHOTOGRAPHS else {}
+
+
 def images(name: str, **how: Any) -> Call:
     """Return the call that loads a data set by its name in a grid; `how` goes to `data.load`."""
     if ":" in name:
         return Call("resolve_name", (name,), then="()")
+    if name == PUBLISHED:
+        return Call("data.only", (Call("data.load", ("trashnet",), how), Name("protocol.CLASSES"), name))
     if name in HALVES:
         classes = Name(f"data.{name.upper().replace('-', '_')}")
         return Call("data.only", (Call("data.load", ("cifar10",), how), classes, name))
@@ -420,7 +436,7 @@ class Method:
 
 
 METHODS = {
-    "feature extraction": Method(_feature_extraction, _all_frozen, ("standardise",), on_activations=True),
+    "feature extraction": Method(_feature_extraction, _all_frozen, ("standardise", "augment"), on_activations=True),
     "parameter transfer": Method(_parameter_transfer, _frozen_is_copied, ("head_rate",), on_activations=True),
     "LP-FT": Method(_lp_ft, _some_copied_trains, ("head_rate", "probe_steps"), on_activations=True),
     "L2-SP": Method(_knowledge_transfer, _trains_what_has_a_source, ("alpha*", "beta"), _l2_sp, on_activations=True),

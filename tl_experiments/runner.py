@@ -15,7 +15,7 @@ import pandas as pd
 from joblib.externals.loky import process_executor
 from tqdm import tqdm
 
-from tl_experiments import fingerprints
+from tl_experiments import fingerprints, recipes
 from tl_experiments.grid import Grid, Run, expand
 from tl_experiments.log import Log, open_log
 from tl_experiments.names import ExperimentError, named
@@ -148,7 +148,7 @@ def _identified(log: Log, runs: Sequence[Run], missing: Sequence[Run], where: Wh
     (prints,) = distribute(identify, [samples], **where | Where(jobs=1))
     by_names = {tuple(named(run).items()): by_role for run, by_role in zip(samples, prints, strict=True)}
     wanted: Wanted = {}
-    now: dict[tuple[str, ...], str] = {}
+    now: dict[tuple[object, ...], str] = {}
     for run in looked_at:
         names = named(run)
         by_role = by_names[tuple(names.items())]
@@ -167,14 +167,15 @@ def _is_own(name: str) -> bool:
     return ":" in name and not name.startswith("tl_helpers.")
 
 
-def _thing(run: Run, role: str, name: str) -> tuple[str, ...]:
-    """Return what has one fingerprint: that of rules depends on the images that they look at."""
-    return run.experiment, role, name, run.target if role == "rules" else ""
+def _thing(run: Run, role: str, name: str) -> tuple[object, ...]:
+    """Return what has one fingerprint: that of rules depends on the images they look at, that of images on size."""
+    size = recipes.size_for(run.source, run.target) if role == "target" else {}
+    return run.experiment, role, name, run.target if role == "rules" else "", *size.values()
 
 
-def _refuse_others(log: Log, now: Mapping[tuple[str, ...], str]) -> None:
+def _refuse_others(log: Log, now: Mapping[tuple[object, ...], str]) -> None:
     """Refuse to go on if sound rows of these experiments were made with other images, another network, other rules."""
-    experiments = {experiment for experiment, *_ in now}
+    experiments = {str(experiment) for experiment, *_ in now}
     table = log.table[log.table.experiment.isin(experiments) & (log.table.error == "")]
     for row in rows_in(table):
         recorded, run = json.loads(row["fingerprints"]), Run.of(row)

@@ -5,6 +5,7 @@ frozen layers is an ordinary call of `transfer` on a data set of activations, wi
 Taught in: How fast.
 """
 
+import functools
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -23,6 +24,8 @@ from tl_experiments.plan import MEMORY, POINTS, base_run, prefix_key
 from tl_experiments.recipes import METHODS, OTHER_SEED, trunk
 from tl_helpers import data, models, transfer
 
+Sized = tuple[str, tuple[tuple[str, int], ...]]  # a target, and the size of its images where it is not the usual one
+
 
 class Store:
     """Sources, targets and activations, each made once and kept.
@@ -37,24 +40,26 @@ class Store:
         self.memory = memory
         self._made: dict[tuple[str, Any], Any] = {}
         self._activations: OrderedDict[Hashable, Activations] = OrderedDict()
-        self._states: dict[tuple[str, str], object] = {}
+        self._states: dict[tuple[str, Any], object] = {}
 
     def source(self, name: str) -> keras.Model:
         """Return a source network by its name in a grid."""
         return self._once("source", name, _source)
 
-    def target(self, name: str) -> data.Dataset:
-        """Return a data set by its name in a grid."""
-        return self._once("target", name, _target)
+    def target(self, run: Run) -> data.Dataset:
+        """Return a run's target, its images at the size at which they go to the run's source."""
+        return self._once("target", _sized(run), _target)
 
     def split(self, run: Run) -> data.Split:
         """Return a run's split of the target, with row numbers in the place of the images."""
-        dataset = self.target(run.target)
+        dataset = self.target(run)
         numbered = replace(dataset, images=np.arange(len(dataset)))
-        if run.labels_per_class is None:
-            split = self._once("rows", (run.target, run.seed), lambda _: data.full_split(numbered, run.seed))
-        else:
-            split = data.few_shot(numbered, run.labels_per_class, run.seed)
+
+        def draw(_: object) -> data.Split:
+            return run.split().value({"images": numbered}.__getitem__)
+
+        whole = run.labels_per_class is None
+        split = self._once("rows", (_sized(run), run.seed), draw) if whole else draw(run)
         return replace(split, train=perturbations.with_label_noise(split.train, run.label_noise, run.seed))
 
     def activations(self, run: Run) -> "Activations | None":
@@ -63,7 +68,7 @@ class Store:
             return None
         key = prefix_key(run)
         if key not in self._activations:
-            network, images = self.network(run), self.target(run.target).images
+            network, images = self.network(run), self.target(run).images
             self._activations[key] = Activations(models.features_at(network, cut(network, run)), images)
         self._activations.move_to_end(key)
         while len(self._activations) > 1 and sum(a.nbytes for a in self._activations.values()) > self.memory:
@@ -95,7 +100,9 @@ class Store:
         if run.initialisation == "target":
             return self.base(run)
         source = self.source(run.source)
-        return source if run.initialisation == "source" else models.reseeded(source, run.seed)
+        if run.initialisation == "source":
+            return source
+        return self._once("random", (run.source, run.seed), lambda _: models.reseeded(source, run.seed))
 
     def base(self, run: Run) -> keras.Model:
         """Return a network trained from scratch on the labels of a run, from weights that no run of that seed has."""
@@ -120,7 +127,7 @@ class Store:
             return {}
 
         def train(_: object) -> keras.Model:
-            at_hand = {"source": self.source(run.source), "images": self.target(run.target)}
+            at_hand = {"source": self.source(run.source), "images": self.target(run)}
             return made_when_needed(dict(METHODS[run.method].before(run)), at_hand)("teacher")
 
         return {"teacher": self._once("teacher", (run.source, run.target, settings["teacher"], trunk(run)), train)}
@@ -145,21 +152,21 @@ class Store:
         if run.method != "from scratch":
             source = self.suffix(run) if self.keeps(run) else self.network(run)
         depths = {name: depth - cut_off for name, depth in run.call().keywords.items() if name in ("copy", "freeze")}
-        names = {"images": self.target(run.target)} | self.knowledge(run)
+        names = {"images": self.target(run)} | self.knowledge(run)
         return run.apply(source, split, names, points=POINTS, **depths, **how)
 
-    def shifted(self, target: str, kind: str) -> data.Dataset:
-        """Return the test rows of a target under a shift."""
+    def shifted(self, run: Run, kind: str) -> data.Dataset:
+        """Return the test rows of a run's target under a shift."""
 
         def shift(_: object) -> data.Dataset:
-            dataset = self.target(target)
+            dataset = self.target(run)
             return perturbations.shifted(dataset.rows(dataset.held_out), kind)
 
-        return self._once("shifted", (target, kind), shift)
+        return self._once("shifted", (_sized(run), kind), shift)
 
     def with_images(self, run: Run, numbered: data.Dataset) -> data.Dataset:
         """Return a part of a split with its images in the place of their row numbers."""
-        return replace(numbered, images=self.target(run.target).images[numbered.images])
+        return replace(numbered, images=self.target(run).images[numbered.images])
 
     def fingerprints(self, run: Run) -> dict[str, str]:
         """Return fingerprints of what a run's names stand for here: the networks and images that are used, and rules.
@@ -176,12 +183,15 @@ class Store:
         prints = {}
         for role, name in named(run).items():
             if role == "rules":
-                prints[role] = fingerprints.of_rules(made(role, name, resolved(name)), self.target(run.target))
+                prints[role] = fingerprints.of_rules(made(role, name, resolved(name)), self.target(run))
             elif role == "target":
-                prints[role] = self._once("print of target", name, lambda name: fingerprints.of_data(self.target(name)))
+                prints[role] = self._once("print of target", _sized(run), self._print_of_data)
             else:
                 prints[role] = self._once("print of source", name, lambda name: _print_of(name, self.source(name)))
         return prints
+
+    def _print_of_data(self, sized: Sized) -> str:
+        return fingerprints.of_data(self._once("target", sized, _target))
 
     def renew(self, runs: Sequence[Run], anew: bool = False) -> None:
         """Forget everything if a name of these runs stands for something else than before: nothing kept is right then.
@@ -193,19 +203,30 @@ class Store:
             Call each ``"module:function"`` again, to see whether it returns the same. By default only another function
             of that name is noticed, and another file behind the name of a target.
         """
-        names = {item for run in runs for item in named(run).items() if item[0] != "rules"}
-        for role, name in sorted(names):
-            kind = "target" if role == "target" else "source"
-            state, old = fingerprints.state(kind, name), self._states.get((kind, name))
-            self._states[kind, name] = state
-            if (kind, name) not in self._made or (state == old and not (anew and ":" in name)):
-                continue
-            fresh, kept = (_target if kind == "target" else _source)(name), self._made[kind, name]
-            prints = [fingerprints.of_data(x) if kind == "target" else _print_of(name, x) for x in (fresh, kept)]
-            if prints[0] != prints[1]:
-                self._made.clear()
-                self._activations.clear()
-                self._made[kind, name] = fresh
+        names = {item for run in runs for item in named(run).items() if item[0] not in ("rules", "target")}
+        for name in sorted({name for _, name in names}):
+            self._renew("source", name, name, _source, functools.partial(_print_of, name), anew)
+        for sized in sorted({_sized(run) for run in runs}):
+            self._renew("target", sized[0], sized, _target, fingerprints.of_data, anew)
+
+    def _renew(
+        self,
+        kind: str,
+        name: str,
+        thing: Any,
+        make: Callable[[Any], Any],
+        print_of: Callable[[Any], str],
+        anew: bool,
+    ) -> None:
+        state, old = fingerprints.state(kind, name), self._states.get((kind, thing))
+        self._states[kind, thing] = state
+        if (kind, thing) not in self._made or (state == old and not (anew and ":" in name)):
+            return
+        fresh = make(thing)
+        if print_of(fresh) != print_of(self._made[kind, thing]):
+            self._made.clear()
+            self._activations.clear()
+            self._made[kind, thing] = fresh
 
     def _once(self, kind: str, name: Any, make: Callable[[Any], Any]) -> Any:
         if (kind, name) not in self._made:
@@ -263,14 +284,20 @@ def _print_of(name: str, network: keras.Model) -> str:
     return fingerprints.of_network(network, built=":" in name)
 
 
-def _target(name: str) -> data.Dataset:
+def _sized(run: Run) -> Sized:
+    """Return what names the images of a run: its target, and their size where it is not the usual one."""
+    return run.target, tuple(recipes.size_for(run.source, run.target).items())
+
+
+def _target(sized: Sized) -> data.Dataset:
+    name, size = sized
     if ":" in name:
         return made("target", name, resolved(name))
     if name not in TARGETS:
         raise ExperimentError(f"Unknown target {name!r}. Known: {', '.join(TARGETS)}, or 'module:function'.")
     if name == "digits":
         return recipes.images(name).value(str)
-    dataset = recipes.images(name, complete=True).value(str)
+    dataset = recipes.images(name, complete=True, **dict(size)).value(str)
     if dataset.name != name:
         raise ExperimentError(f"{name!r} is not here, and {dataset.name!r} must not be recorded in its place.")
     return dataset

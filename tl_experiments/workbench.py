@@ -153,7 +153,7 @@ def _measured(store: Store, run: Run, rows: data.Split, model: keras.Model) -> d
     """Measure what a run asks for besides accuracy; return a mapping from each name in `Run.measures`."""
     values: dict[str, Any] = {}
     if "shifts" in run.measures:
-        tests = {kind: store.shifted(run.target, kind) for kind in perturbations.SHIFTS}
+        tests = {kind: store.shifted(run, kind) for kind in perturbations.SHIFTS}
         values["shifts"] = {kind: transfer.evaluate(model, test).accuracy for kind, test in tests.items()}
     if "cka" in run.measures:
         before = store.base(run) if run.method == "from scratch" else store.network(run)

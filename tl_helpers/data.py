@@ -277,7 +277,8 @@ def from_folder(
     size : int or (int, int)
         Side, or height and width, of the images that the source network takes.
     fit : {"crop", "pad", "stretch"}
-        How a picture gets these proportions: its middle; all of it, framed in black; or all of it, pulled.
+        How a picture gets these proportions: its middle, as networks for ImageNet were trained; all of it, framed in
+        black (on TrashNet about three points less accurate); or all of it, pulled, where the edges matter.
     groups : array-like, function, "alike" or None
         What belongs together and stays on one side of every split: a key for each row, or a function from a file (such
         as ``"cat/monday/1.jpg"``) to its key. By default pictures that are the same or nearly (`twins.pairs`).
@@ -296,15 +297,11 @@ def from_folder(
     DataError
         If there is no such folder, it is laid out otherwise, or a class has fewer than three pictures.
 
-    Warns
-    -----
-    DataWarning
-        If pictures could not be read.
-
     Notes
     -----
-    Turned as EXIF says, transparency on white, smoothed where they shrink, colour profiles ignored; of an animation the
-    first frame. Memory grows with the images kept, not with their files. Taught in: chapter 7 (Your own photographs).
+    Warns of pictures that could not be read. Turned as EXIF says, transparency on white, smoothed where they shrink,
+    colour profiles ignored; of an animation the first frame. Memory grows with the images kept, not with their files.
+    Taught in: chapter 7 (Your own photographs).
     """
     read = inventory.photographs(folder, size, fit, groups, name, HELD_OUT_SEED)
     return Dataset(**vars(read), provenance=provenance or f"{len(read.labels):,} photographs of your own.")

@@ -45,6 +45,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("fine-tuned from the source", "LP-FT", "fine-tuned, two rates", "plain fine-tuning"),
         *(f"A{n}B+" for n in _SWEPT),
         *("fine-tuned on 500 labels", "A2B, 1 frozen", "A3B, 1 frozen", "A3B, 2 frozen"),
+        "fine-tuned from ImageNet after block6",
     ),
     # Random features: what the architecture gives.
     "#00694C": (
@@ -52,12 +53,16 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *(f"linear head on {layer}, random features" for layer in _CUT),
         "random, frozen",
         *(f"random{n}B" for n in _SWEPT[1:]),
+        "linear head, random features of the large network",
     ),
     "#000000": ("from scratch",),
     "#757575": ("logistic regression on pixels", "linear head, pixels"),
-    # Trained under a constraint.
+    # Trained under a constraint. And a head on features of the large source: no figure has both.
     "#93357F": (
         *("L2-SP", "attention transfer", "distillation", "logic rules", "logic rules, wrong", "rules at prediction"),
+        "linear head, ImageNet features",
+        *(f"linear head on block{n}, ImageNet features" for n in range(2, 8)),
+        "augmented, ImageNet features",
     ),
     # Copied from a network that was trained on the target.
     "#5E4200": (*(f"B{n}B" for n in _SWEPT), *(f"B{n}B+" for n in _SWEPT)),

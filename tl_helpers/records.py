@@ -30,7 +30,7 @@ HEADER = f"# schema {SCHEMA_VERSION}\n{','.join([*COLUMNS, 'check'])}\n"
 REMEDY = "Restore the file from git or a copy, or move it away: the runner then computes its rows again."
 
 FAR, NEAR, DIGITS = ("cifar10", "mnist"), ("cifar10-a", "cifar10-b"), ("digits", "mnist")
-CLASSES = {"mnist": 10, "digits": 10, "cifar10-b": 5}
+CLASSES = {"mnist": 10, "digits": 10, "cifar10-b": 5, "trashnet": 6}
 SOURCELESS = ("from scratch", "logistic regression on pixels", "linear head, random features")
 _HEADS = ("linear head, source features", "Dense(512) head, source features", "linear head, random features")
 _TUNED = ("fine-tuned from the source", "from scratch", "logistic regression on pixels", "LP-FT", "L2-SP")
