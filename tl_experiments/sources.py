@@ -383,10 +383,11 @@ def crossing(table: pd.DataFrame) -> pd.DataFrame:
         found = scores(table, target)
         for n in counts:
             means = {name: Interval(*_spread(values[n])) for name, values in found.items()}
-            both = difference(table, target, LARGE_HEAD, HEAD, (n,))
             right = TESTED[target] * np.array([each.mean for each in means.values()])
             low, high = wilson(right, TESTED[target])
-            rows[target, n] = means | {"ImageNet − CIFAR-10": both, "test images": 50 * float(np.max(high - low))}
+            row = rows[target, n] = {**means}
+            row["ImageNet − CIFAR-10"] = difference(table, target, LARGE_HEAD, HEAD, (n,))
+            row["test images"] = 50 * float(np.max(high - low))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["target", "labels_per_class"])
 
 
@@ -441,10 +442,13 @@ def written(frame: pd.DataFrame) -> pd.DataFrame:
     -----
     Taught in: chapter 7.1 (Which source?).
     """
-    texts = {"accuracy": frame.accuracy.map("{0.mean:.3f}".format), "difference, points": frame.difference.map(POINTS)}
-    table = pd.DataFrame(texts).unstack("labels_per_class").swaplevel(axis=1)
-    names, counts = (frame.index.get_level_values(level).unique() for level in (0, 1))
-    table = table.reindex(index=names, columns=pd.MultiIndex.from_product([counts, list(texts)]))
+    counts = frame.index.get_level_values("labels_per_class").unique()
+    columns = {}
+    for count in counts:
+        rows = frame.xs(count, level="labels_per_class")
+        columns[count, "accuracy"] = rows.accuracy.map("{0.mean:.3f}".format)
+        columns[count, "difference, points"] = rows.difference.map(POINTS)
+    table = pd.DataFrame(columns)
     return table[counts[0]] if len(counts) == 1 else table
 
 
