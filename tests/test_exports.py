@@ -431,3 +431,17 @@ def test_a_file_without_names_is_said(result, place):
         exports.card_of("plain.keras")
     with pytest.raises(exports.ExportError, match="found none"):
         exports.card_of("none.tflite")
+
+
+def test_the_measured_table_has_every_format_and_claims_no_other_logits(root):
+    told = json.loads((root / "tl_helpers" / "assets" / "exports.json").read_text(encoding="utf-8"))
+    rows = {row["format"]: row for row in told["formats"]}
+    assert list(rows) == ["Keras", "SavedModel", "ONNX", "LiteRT", "LiteRT, int8"]
+    for name, row in rows.items():
+        difference, low, high = row["difference"]
+        assert difference == pytest.approx(row["accuracy"] - told["network"]["accuracy"])
+        assert low <= difference <= high
+        if name != "LiteRT, int8":
+            assert row["largest difference"] <= exports.TOLERANCE * told["network"]["largest logit"]
+            assert row["other class"] <= 1
+    assert rows["LiteRT, int8"]["megabytes"] < 0.4 * rows["LiteRT"]["megabytes"]

@@ -147,7 +147,8 @@ def test_the_first_cell_installs_on_colab_and_says_how_elsewhere(root, tmp_path,
 
 @each_chapter
 def test_reads_no_file_beside_it(path):
-    code = "".join(cell.source for cell in notebooks.read(path).cells if cell.cell_type == "code")
+    cells = [cell.source for cell in notebooks.read(path).cells if cell.cell_type == "code"]
+    code = "".join(source for source in cells if not source.startswith("%%writefile"))  # that one runs elsewhere
     assert re.findall(r"\.\./|\bopen\(|\bPath\(|\bchdir\(", code) == []
 
 

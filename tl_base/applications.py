@@ -193,12 +193,9 @@ def from_keras(
         raise ModelError(f"Expected a network that takes images, found inputs of shape {whole.inputs[0].shape}.")
     before = _before(needed(whole) if preprocessing is None else preprocessing, whole)
     height, width, channels = whole.inputs[0].shape[1:]
-    sides = _sides(whole.name, (height, width), size)
-    taken = set(operations_of(whole))
-    image = keras.Input(
-        (None, None, channels) if sides else (height, width, channels), name=free("image", "input_", taken)
-    )
-    x = image
+    sides, taken = _sides(whole.name, (height, width), size), set(operations_of(whole))
+    shape = (None, None, channels) if sides else (height, width, channels)
+    x = image = keras.Input(shape, name=free("image", "input_", taken))
     if sides:
         x = keras.layers.Resizing(*sides, name=free("resize", "image_", taken))(x, training=False)  # as in efficientnet
     for layer in before:

@@ -1,6 +1,6 @@
 """Figures about the records: maps of paired differences, scores against accuracies, targets side by side.
 
-Taught in: chapter 4.1 (Results) and chapter 7 (Your own photographs).
+Taught in: chapter 4.1 (Results) and chapter 7.1 (Which source?).
 """
 
 from collections.abc import Mapping, Sequence
@@ -195,7 +195,7 @@ def side_by_side(
 
     Notes
     -----
-    Student's t over the seeds. Taught in: chapter 7 (Your own photographs).
+    Student's t over the seeds. Taught in: chapter 7.1 (Which source?).
     """
     figure, axes = sheet(3.4, 1, len(figures.not_empty(panels, "panel")), sharey=True)
     drawn = {}
@@ -235,7 +235,7 @@ def which_source(table: pd.DataFrame) -> BookFigure:
 
     Notes
     -----
-    Its numbers are those of `sources.crossing`. Taught in: chapter 7 (Your own photographs).
+    Its numbers are those of `sources.crossing`. Taught in: chapter 7.1 (Which source?).
     """
     panels = {title: sources.scores(table, target) for target, title in TITLES.items()}
     chance = {title: 1 / CLASSES[target] for target, title in TITLES.items()}

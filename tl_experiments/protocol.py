@@ -1,6 +1,6 @@
 """The published protocol on TrashNet: five classes, 70 % of the photographs to train, 13 to validate, 17 to test.
 
-Taught in: chapter 7 (Your own photographs).
+Taught in: chapter 7.1 (Which source?).
 """
 
 from dataclasses import replace

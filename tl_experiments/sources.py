@@ -3,7 +3,7 @@
 Three sorts of targets: photographs, small pictures of CIFAR-10's classes B, digits. Two trained sources, the same two
 networks with random weights, and pixels. Every arm has a linear head, four trials of its learning rate on five
 development seeds, and reports on ten others; a seed draws the same labels for all of them.
-Taught in: chapter 7 (Your own photographs).
+Taught in: chapter 7.1 (Which source?).
 """
 
 import itertools
@@ -187,6 +187,7 @@ class Expectation:
 
 
 _FIVE_ON = (5, 10, 20, 45)
+POINTS = "{0.mean:+.1f} [{0.low:+.1f}, {0.high:+.1f}]".format  # of an interval
 EQUAL = 3.0  # points: what is closer counts as equal, and is said to be so if the whole interval lies within
 EXPECTATIONS = (
     Expectation(
@@ -329,7 +330,7 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    Taught in: chapter 7 (Your own photographs).
+    Taught in: chapter 7.1 (Which source?).
     """
     rows, confidence = [], 1 - 0.05 / len(EXPECTATIONS)
     for each in EXPECTATIONS:
@@ -355,7 +356,7 @@ def scores(table: pd.DataFrame, target: str) -> dict[str, dict[int, list[float]]
 
     Notes
     -----
-    Taught in: chapter 7 (Your own photographs).
+    Taught in: chapter 7.1 (Which source?).
     """
     found = {name: _accuracies(table, target, arm, LABELS[target]) for name, arm in SERIES.items()}
     return {name: {n: values[n].tolist() for n in LABELS[target]} for name, values in found.items()}
@@ -380,17 +381,18 @@ def crossing(table: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    Taught in: chapter 7 (Your own photographs).
+    Taught in: chapter 7.1 (Which source?).
     """
     rows: dict[tuple[str, int], dict[str, Interval | float]] = {}
     for target, counts in LABELS.items():
         found = scores(table, target)
         for n in counts:
             means = {name: Interval(*_spread(values[n])) for name, values in found.items()}
-            both = difference(table, target, LARGE_HEAD, HEAD, (n,))
             right = TESTED[target] * np.array([each.mean for each in means.values()])
             low, high = wilson(right, TESTED[target])
-            rows[target, n] = {**means, "ImageNet − CIFAR-10": both, "test images": 50 * float(np.max(high - low))}
+            row = rows[target, n] = {**means}
+            row["ImageNet − CIFAR-10"] = difference(table, target, LARGE_HEAD, HEAD, (n,))
+            row["test images"] = 50 * float(np.max(high - low))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["target", "labels_per_class"])
 
 
@@ -415,7 +417,7 @@ def beside(table: pd.DataFrame, target: str, arms: Sequence[Arm], against: Arm, 
 
     Notes
     -----
-    Taught in: chapter 7 (Your own photographs).
+    Taught in: chapter 7.1 (Which source?).
     """
     rows = {}
     for arm, n in itertools.product(arms, labels):
@@ -425,6 +427,34 @@ def beside(table: pd.DataFrame, target: str, arms: Sequence[Arm], against: Arm, 
             "difference": difference(table, target, arm, against, (n,)),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["arm", "labels_per_class"])
+
+
+def written(frame: pd.DataFrame) -> pd.DataFrame:
+    """Write what `beside` returns as a page shows it: a row an arm, in the order that was given.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        As `beside` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns: labels per class (none where there is one number alone), below each ``accuracy`` and
+        ``difference, points`` with its interval.
+
+    Notes
+    -----
+    Taught in: chapter 7.1 (Which source?).
+    """
+    counts = frame.index.get_level_values("labels_per_class").unique()
+    columns = {}
+    for count in counts:
+        rows = frame.xs(count, level="labels_per_class")
+        columns[count, "accuracy"] = rows.accuracy.map("{0.mean:.3f}".format)
+        columns[count, "difference, points"] = rows.difference.map(POINTS)
+    table = pd.DataFrame(columns)
+    return table[counts[0]] if len(counts) == 1 else table
 
 
 def _spread(values: Sequence[float]) -> tuple[float, float, float, int]:
