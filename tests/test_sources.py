@@ -119,6 +119,16 @@ def test_photographs_go_to_each_source_at_its_size_and_the_draws_are_the_same(fo
         experiments.run(runs_of(arms.PIXELS, seed=[2]), tmp_path / "a.csv", progress=False)
 
 
+def test_what_is_augmented_has_no_kept_features():
+    """Else all steps would see one and the same variant, without a word."""
+    varied, plain = (experiments.expand(runs_of(arm))[0] for arm in (arms.LARGE_VARIED, arms.LARGE_HEAD))
+    assert plan.prefix_key(plain) is not None
+    assert plan.prefix_key(varied) is None
+    assert (plan.trains_together(plain), plan.trains_together(varied)) == (True, False)
+    with pytest.raises(experiments.ExperimentError, match="The setting 'augment' is one of flip, shift, photographs"):
+        experiments.Grid("photographs", settings=[{"augment": "photo"}])
+
+
 @pytest.mark.training
 def test_the_photographs_of_the_package_are_not_recorded_as_all(tmp_path, monkeypatch):
     monkeypatch.delenv("TL_DATA_DIR", raising=False)
