@@ -1,10 +1,11 @@
 """The first part of a network: copied, compared with its origin, extended, and run once for all steps of training."""
 
+import functools
 import importlib.metadata
 import inspect
 import itertools
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -107,7 +108,7 @@ def check_copy(
     Layer by layer takes half a second with a large network: what was found alike once in a process is not compared
     again, if all layers are Keras's own.
     """
-    known = _key(source, images)
+    known = _key(source, images.dtype.str, images.shape[1:])
     known = known and kept.digest([known.encode(), repr((last(copy), sorted(others))).encode(), images.tobytes()])
     if known in _alike:
         return
@@ -193,27 +194,33 @@ def split(
     return first, rest
 
 
-def outputs(network: keras.Model, images: np.ndarray, label: str | None = None) -> np.ndarray:
-    """Run a frozen network over images, each of them once: what it makes of an image is kept, as `kept` says.
+def runner(network: keras.Model, label: str | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what runs a frozen network over images, each of them once: what it makes of an image is kept, see `kept`.
 
     Parameters
     ----------
     network : keras.Model
-    images : ndarray, shape (N, ...), any numeric dtype
+        Its weights do not change any more.
     label : str, optional
         Of a progress bar, as in `running.compiled`.
 
     Returns
     -------
-    ndarray, shape (N, ...), float32
-        As of `running.outputs`.
+    callable
+        Images ``(N, ...)`` of any numeric dtype to outputs ``(N, ...)``, float32; as of `running.outputs`, but for the
+        rounding of the last digits.
     """
-    running.check_images(network, np.shape(images)[1:])
-    run, key = running.compiled(network, label=label), _key(network, images) if len(images) else None
-    return run(images) if key is None else kept.rows(key, images, network.outputs[0].shape[1:], run)
+    run, key_of = running.compiled(network, label=label, settled=kept.folder() is not None), functools.cache(_key)
+
+    def over(images: np.ndarray) -> np.ndarray:
+        running.check_images(network, np.shape(images)[1:])
+        key = key_of(network, images.dtype.str, images.shape[1:]) if len(images) and kept.folder() else None
+        return run(images) if key is None else kept.rows(key, images, network.outputs[0].shape[1:], run)
+
+    return over
 
 
-def _key(network: keras.Model, images: np.ndarray) -> str | None:
+def _key(network: keras.Model, dtype: str, shape: tuple[int, ...]) -> str | None:
     """Digest all that decides what a network makes of an image: structure, weights, statistics, versions.
 
     None where that is not all, because the network holds code that is not Keras's; where it has no weights, so that
@@ -224,7 +231,7 @@ def _key(network: keras.Model, images: np.ndarray) -> str | None:
         return None
     versions = [importlib.metadata.version(name) for name in ("keras", "tensorflow")]
     config = json.loads(json.dumps(network.get_config(), default=keras.saving.serialize_keras_object))
-    facts = kept.nameless(config, ("seed", "trainable")), repr((versions, images.dtype.str, images.shape[1:])).encode()
+    facts = kept.nameless(config, ("seed", "trainable")), repr((versions, dtype, shape)).encode()
     values = [np.ascontiguousarray(weight.numpy()) for weight in network.weights]
     return kept.digest([*facts, *(repr(v.shape).encode() + v.dtype.str.encode() + v.tobytes() for v in values)])
 
@@ -264,6 +271,6 @@ def answers(network: keras.Model, images: np.ndarray) -> np.ndarray:
     normal = keras.layers.Normalization
     scaled = {op.name for op in whole.operations if isinstance(op, normal) and op.name in behind}  # by one training
     first, rest = split(whole, layers, running.silent_noise(whole, frozen), scaled, len(images))
-    if first is None or _key(first, images) is None:
+    if first is None or _key(first, images.dtype.str, images.shape[1:]) is None:
         return running.outputs(network, images)
-    return running.outputs(rest, outputs(first, images))
+    return running.outputs(rest, runner(first)(images))

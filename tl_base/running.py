@@ -21,7 +21,7 @@ PATIENCE = 2.0  # seconds without a progress bar
 
 
 def compiled(
-    model: keras.Model, batch_size: int | None = None, label: str | None = None
+    model: keras.Model, batch_size: int | None = None, label: str | None = None, settled: bool = False
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Compile a network's inference: the function returned runs it over any number of images, batch by batch.
 
@@ -32,16 +32,27 @@ def compiled(
         Images in memory at once; by default as many as `batch_of` says.
     label : str, optional
         Of a progress bar, which appears after two seconds. Ctrl-C ends the work between two batches.
+    settled : bool
+        Take the weights for constants, as far as they fit into `MEMORY`: TensorFlow then multiplies BatchNormalization
+        into the convolutions, which saves a quarter of the time and rounds the last digits otherwise. Later changes of
+        the weights are not seen.
 
     Returns
     -------
     callable
         Images ``(N, ...)`` of any numeric dtype to outputs ``(N, ...)``, float32.
     """
+    settled = settled and sum(4 * math.prod(weight.shape) for weight in model.weights) <= MEMORY
+    parts = (model.trainable_variables, model.non_trainable_variables) if settled else ()
+    values = [[variable.numpy() for variable in part] for part in parts]
 
     @tf.function(reduce_retracing=True)
     def forward(batch: tf.Tensor) -> tf.Tensor:
-        return model(tf.cast(batch, model.inputs[0].dtype), training=False)
+        batch = tf.cast(batch, model.inputs[0].dtype)
+        if not settled:
+            return model(batch, training=False)
+        constants = [[tf.constant(value) for value in part] for part in values]
+        return model.stateless_call(*constants, batch, training=False)[0]
 
     def over(images: np.ndarray) -> np.ndarray:
         check_images(model, np.shape(images)[1:])

@@ -345,13 +345,12 @@ def _train_rest(
     if frozen or not target.depth:  # else nothing is run beforehand: activations take more memory than images
         count = len(split.train) + len(split.validation)
         prefix, rest = prefixes.split(model, layers, still, {scaling.name} if scaling else (), count)
-    label = "frozen layers" if settings.progress else None
-    run = functools.partial(prefixes.outputs, prefix, label=label) if prefix else np.asarray
+    run = prefixes.runner(prefix, "frozen layers" if settings.progress else None) if prefix else np.asarray
     inputs, validation = images if settings.augment else run(images), run(split.validation.images)
     seconds = time.perf_counter() - begin if prefix else 0.0
     if scaling:
         ready = prefix and inputs is not images and prefix.outputs[0] is scaling.input  # nothing that varies between
-        features = inputs if ready else prefixes.outputs(keras.Model(model.inputs, scaling.input), images)
+        features = inputs if ready else prefixes.runner(keras.Model(model.inputs, scaling.input))(images)
         _set_statistics(scaling, features)
     trains = model if settings.augment else rest
     here = {layer.name for layer in trains.layers}
