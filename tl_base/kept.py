@@ -34,7 +34,7 @@ Compute = Callable[[np.ndarray], Floats]
 
 MEMORY = 64 * 2**20  # bytes of rows in memory; what was not used for longest goes first
 DISK = 2 * 2**30  # bytes of files, in the same order
-PATIENCE = 1.0  # seconds: what was computed sooner goes into no file
+PATIENCE = 0.3  # seconds: what was computed sooner goes into no file
 READING = 100e6  # bytes a second: neither does what would hardly be read sooner than it was computed
 BLOCK = 2048  # images that are computed before their rows are written: so many an interruption may lose
 FOLDER, SUFFIX, MAGIC = "tl_helpers", ".kept", b"TLKEPT 1"
