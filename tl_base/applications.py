@@ -156,7 +156,7 @@ def needed(model: keras.Model) -> str:
 
 
 def from_keras(
-    model: keras.Model, preprocessing: str | keras.layers.Layer | None = None, size: int | None = None
+    model: keras.Model, preprocessing: "str | keras.layers.Layer | None" = None, size: int | None = None
 ) -> keras.Model:
     """Make a source of a network of keras.applications, or of any other: its preprocessing becomes a part of it.
 

@@ -187,7 +187,6 @@ class Expectation:
 
 
 _FIVE_ON = (5, 10, 20, 45)
-POINTS = "{0.mean:+.1f} [{0.low:+.1f}, {0.high:+.1f}]".format  # of an interval
 EQUAL = 3.0  # points: what is closer counts as equal, and is said to be so if the whole interval lies within
 EXPECTATIONS = (
     Expectation(
@@ -429,6 +428,11 @@ def beside(table: pd.DataFrame, target: str, arms: Sequence[Arm], against: Arm, 
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["arm", "labels_per_class"])
 
 
+def in_points(found: Interval) -> str:
+    """Write an interval in points, as ``+3.1 [+1.3, +4.8]``."""
+    return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+
+
 def written(frame: pd.DataFrame) -> pd.DataFrame:
     """Write what `beside` returns as a page shows it: a row an arm, in the order that was given.
 
@@ -452,7 +456,7 @@ def written(frame: pd.DataFrame) -> pd.DataFrame:
     for count in counts:
         rows = frame.xs(count, level="labels_per_class")
         columns[count, "accuracy"] = rows.accuracy.map("{0.mean:.3f}".format)
-        columns[count, "difference, points"] = rows.difference.map(POINTS)
+        columns[count, "difference, points"] = rows.difference.map(in_points)
     table = pd.DataFrame(columns)
     return table[counts[0]] if len(counts) == 1 else table
 
