@@ -238,7 +238,7 @@ def in_words(answers: Answers, draws: Sequence[float], mean: tuple[float, float]
     remedy = "More labels to train with change this; more test images do not."
     second = (
         "This is one training. Another draw of labels or another seed gives another network, and nothing here says how "
-        f"different: train with other seeds and pass their results as `draws`. {remedy}"
+        f"different: train with other seeds and pass their results: draws=[…]. {remedy}"
     )
     if len(draws) > 1:
         average = f"{percent(mean[0])} ± {100 * mean[1]:.1f} (95 %, Student's t)"

@@ -28,6 +28,7 @@ STYLE = """<style>
 .tl-sheet th, .tl-sheet td { padding: 0.2em 0.8em 0.2em 0; border: 0; text-align: right; white-space: nowrap;
   color: inherit; background: none; border-bottom: 1px solid rgba(128, 128, 128, 0.35); }
 .tl-sheet thead th { white-space: normal; vertical-align: bottom; }
+.tl-sheet thead th { overflow-wrap: normal; }
 .tl-sheet th:first-child { text-align: left; white-space: normal; min-width: 8em; overflow-wrap: anywhere; }
 .tl-sheet .tl-strip { display: block; position: relative; width: 9em; height: 1em;
   background: rgba(128, 128, 128, 0.18); }

@@ -84,14 +84,18 @@ def files_below(folder: Path, *without: str) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def data_identity() -> tuple[list[tuple[str, int, int]], bool, str]:
+def data_identity() -> tuple[list[tuple[str, int, int]], bool, str, str]:
     """Say which data files a chapter would find, without reading them."""
     keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
     found = [*(keras_home / "datasets").glob("mnist*"), *(keras_home / "datasets").glob("cifar-10*")]
     if os.environ.get("TL_DATA_DIR"):
-        found += Path(os.environ["TL_DATA_DIR"]).expanduser().glob("*.npz")
+        folder = Path(os.environ["TL_DATA_DIR"]).expanduser()
+        found += [*folder.glob("*.npz"), *folder.glob("trashnet/*/*")]
+    if os.environ.get("TL_PHOTOS"):  # those of a reader, for chapter 7
+        found += Path(os.environ["TL_PHOTOS"]).expanduser().glob("*/*")
     stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(found)]
-    return stats, bool(os.environ.get("TL_DATA_DIR")), os.environ.get("TL_OFFLINE", "0")
+    named = bool(os.environ.get("TL_DATA_DIR")), os.environ.get("TL_OFFLINE", "0"), os.environ.get("TL_PHOTOS", "")
+    return stats, *named
 
 
 @functools.cache
