@@ -324,7 +324,7 @@ def test_a_place_that_cannot_be_written_is_said(result, place, kind):
 @each_kind
 def test_a_full_disk_leaves_what_was_there(result, images, place, kind):
     path = write(result, kind)
-    other = result_of(network(behind=[keras.layers.Conv2D(64, 5, padding="same", name="wide")]))
+    other = result_of(network(behind=[keras.layers.Conv2D(8, 25, padding="same", name="wide")]))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # as if the disk were full
     try:

@@ -57,6 +57,11 @@ FIGURES = {
     "difference_map": lambda name: of_records.difference_map(
         pd.DataFrame({name: {name: Interval(1.0, 0.5, 2.0, 9)}}), name
     ),
+    "side_by_side": lambda name: of_records.side_by_side(
+        {name: {name: {1: [0.1, 0.2], 5: [0.3, 0.4]}}, "two": {name: {1: [0.2, 0.3]}}},
+        {name: "from scratch"},
+        {name: 0.1, "two": 0.1},
+    ),
     "score_against_accuracy": lambda name: of_records.score_against_accuracy({name: {name: (0.1, 0.5)}}, name),
 }
 

@@ -186,7 +186,7 @@ def _pictures(row: Pictures) -> str:
         alt, data = html.escape(text), base64.b64encode(file).decode()
         images.append(
             f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" title="{alt}" width="{width}" height="{height}" '
-            'style="background: none; max-width: none; padding: 0">'
+            'loading="lazy" style="background: none; max-width: none; padding: 0">'
         )
     return _titled(row.title, "tl-row", "".join(images))
 
