@@ -1,4 +1,4 @@
-"""Which source? The grids of "A real network, your own photographs", what was expected of them, and their tables.
+"""Which source? The grids of photographs, classes B and digits, what was expected of them, and their tables.
 
 Three sorts of targets: photographs, small pictures of CIFAR-10's classes B, digits. Two trained sources, the same two
 networks with random weights, and pixels. Every arm has a linear head, four trials of its learning rate on five

@@ -289,7 +289,7 @@ def _target(source: keras.Model, train: Dataset, settings: Settings) -> tuple[_T
     _check_phases(steps, settings.probe_steps, settings.head_rate)
     copied = _copied(settings.initialisation, copy)
     prefixes.copy_layers(source, layers[:copied])
-    prefixes.check_copy(source, trunk, [layer.name for layer in layers[copied:]], train.images[:2], TransferError)
+    prefixes.check_copy(source, trunk, [layer.name for layer in layers[copied:]], train.images[:4], TransferError)
     model, scaling = _with_head(trunk, len(train.class_names), settings.head, settings.standardise, seed)
     target = _Target(model, scaling, len(layers), copy, copied, freeze)
     return target, replace(settings, layer=prefixes.last(trunk), copy=copy, freeze=freeze, steps=steps)
