@@ -23,13 +23,22 @@ def _shift(seed: int) -> list[keras.Layer]:
     return [keras.layers.RandomTranslation(0.1, 0.1, fill_mode="nearest", seed=seed)]
 
 
+def _both(seed: int) -> list[keras.Layer]:
+    return [*_flip(seed), *_shift(seed + 3)]
+
+
 def _photographs(seed: int) -> list[keras.Layer]:
     zoom = keras.layers.RandomZoom((-0.2, 0.1), fill_mode="nearest", seed=seed + 1)
     light = keras.layers.RandomBrightness(0.2, value_range=(0, 255), seed=seed + 2)
-    return [*_flip(seed), *_shift(seed + 3), zoom, light]
+    return [*_both(seed), zoom, light]
 
 
-KINDS: dict[str, Callable[[int], list[keras.Layer]]] = {"flip": _flip, "shift": _shift, "photographs": _photographs}
+KINDS: dict[str, Callable[[int], list[keras.Layer]]] = {
+    "flip": _flip,
+    "shift": _shift,
+    "flip and shift": _both,
+    "photographs": _photographs,
+}
 
 
 def varied(kind: str, shape: Sequence[int], seed: int | Sequence[int]) -> Vary:
@@ -37,9 +46,10 @@ def varied(kind: str, shape: Sequence[int], seed: int | Sequence[int]) -> Vary:
 
     Parameters
     ----------
-    kind : {"flip", "shift", "photographs"}
+    kind : {"flip", "shift", "flip and shift", "photographs"}
         Left and right exchanged in half of the images; moved by up to a tenth of the side, up, down and sideways, the
-        border repeated; or both, with a zoom of 0.9 to 1.2 and a brightness of up to a fifth of the range more or less.
+        border repeated; both; or both, with a zoom of 0.9 to 1.2 and a brightness of up to a fifth of the range more or
+        less.
     shape : sequence of int
         Of one image: ``(height, width, channels)``.
     seed : int or sequence of int

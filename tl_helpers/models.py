@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tl_base import efficientnet, graph
+from tl_base import efficientnet, graph, residual
 from tl_base.applications import from_keras
 from tl_base.backend import keras
 from tl_base.checkpoints import load_weights, save_arrays, weight_arrays
@@ -116,6 +116,8 @@ PRETRAINED: Mapping[str, Callable[..., keras.Model]] = MappingProxyType(
         "cifar10": source_cnn,
         "cifar10-rows": source_rnn,
         "cifar10-a": functools.partial(source_cnn, classes=5),
+        "resnet": residual.source_resnet,
+        "resnet-a": functools.partial(residual.source_resnet, classes=5),
         "digits": source_cnn,
         "imagenet": efficientnet.lite0,
     }

@@ -2,8 +2,10 @@
 
 `python tools/train_source.py [NAME ...]` trains the named ones, by default all. For each it writes into
 tl_helpers/assets: source_NAME.npz (best epoch by validation accuracy), source_NAME_epochs.npz (earlier epochs in
-float16, where the recipe keeps any) and source_NAME.json (the model card with the full history). The test set is used
-once, at the end. An interrupted run goes on at the epoch after the last complete one.
+float16, where the recipe keeps any) and source_NAME.json (the model card with the full history). A name such as
+`cifar10#2` is the same recipe with another seed: another training of the same network. Its files are
+tl_experiments/assets/source_cifar10_2.*. The test set is used once, at the end. An interrupted run goes on at the epoch
+after the last complete one.
 """
 
 import argparse
@@ -20,23 +22,27 @@ import numpy as np
 
 from tl_base import files
 from tl_base.backend import keras, tf
+from tl_experiments import trainings
 from tl_experiments.fingerprints import sha256_of
 from tl_helpers import data, models, training, transfer
 
 ASSETS = Path(models.__file__).parent / "assets"
+TRAININGS = Path(trainings.__file__).parent / "assets"  # of those after the first
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a network is trained on, how (Adam at a constant learning rate), and what of it is stored."""
+    """What a network is trained on, how (Adam), how often, and what of it is stored."""
 
     what: str
     load: Callable
     epochs: int
     learning_rate: float = 1e-3
     batch_size: int = 64
-    seed: int = 0
-    checkpoints: tuple = ()  # the epochs whose states are stored besides the best one
+    falls: bool = False  # the learning rate, along half a cosine to 0; else it is constant
+    augment: str | None = None
+    seeds: tuple = (0,)  # one training each; that of seed 0 ships in tl_helpers
+    checkpoints: tuple = ()  # of seed 0, the epochs whose states are stored besides the best one
     dtype: str = "float16"  # of the best one's file; the test accuracy is the file's
 
 
@@ -50,10 +56,15 @@ def cifar10_a():
     return data.only(cifar10(), data.CIFAR10_A, name="cifar10-a")
 
 
+FIVE, THREE = (0, 1, 2, 3, 4), (0, 1, 2)
+STATES = (1, 2, 3, 4, 6, 8, 12, 16, 20)
+RESIDUAL = {"learning_rate": 2e-3, "falls": True, "augment": "flip and shift", "seeds": THREE}
 RECIPES = {
-    "cifar10": Recipe("CIFAR-10", cifar10, 20, checkpoints=(1, 2, 3, 4, 6, 8, 12, 16, 20), dtype="float32"),
+    "cifar10": Recipe("CIFAR-10", cifar10, 20, seeds=FIVE, checkpoints=STATES, dtype="float32"),
     "cifar10-rows": Recipe("CIFAR-10, read row by row", cifar10, 10),
-    "cifar10-a": Recipe("five classes of CIFAR-10", cifar10_a, 12),
+    "cifar10-a": Recipe("five classes of CIFAR-10", cifar10_a, 12, seeds=FIVE),
+    "resnet": Recipe("CIFAR-10", cifar10, 15, **RESIDUAL),
+    "resnet-a": Recipe("five classes of CIFAR-10", cifar10_a, 20, **RESIDUAL),
     "digits": Recipe("the digits of scikit-learn", data.digits, 30),
 }
 
@@ -61,12 +72,14 @@ RECIPES = {
 def arguments(words=None):
     """Read the command line: the names of the networks and two folders."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RECIPES)}; by default all")
+    known = [trainings.name_of(name, seed) for name, recipe in RECIPES.items() for seed in recipe.seeds]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; by default all")
     parser.add_argument("--state", type=Path, default=Path("_build/weights"), help="folder for interrupted runs")
-    parser.add_argument("--assets", type=Path, default=ASSETS, help="folder that receives the files")
+    parser.add_argument("--assets", type=Path, help="folder that receives the files; by default each package's own")
     options = parser.parse_args(words)
-    if unknown := set(options.names) - set(RECIPES):
-        parser.error(f"no recipe for {', '.join(sorted(unknown))}; there is one for {', '.join(RECIPES)}")
+    if unknown := set(options.names) - set(known):
+        parser.error(f"no recipe for {', '.join(sorted(unknown))}; there is one for {', '.join(known)}")
+    options.names = options.names or known
     return options
 
 
@@ -94,13 +107,16 @@ def resume(path, settings, model, optimizer):
     return history
 
 
-def train(name, recipe, split, folder):
+def train(name, seed, recipe, split, folder):
     """Train epoch by epoch; after each, write the state that the next one starts from. Return the history."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = models.PRETRAINED[name](seed=recipe.seed)
-    optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    model, rate = models.PRETRAINED[name](seed=seed), recipe.learning_rate
+    if recipe.falls:
+        rate = keras.optimizers.schedules.CosineDecay(rate, recipe.epochs * (len(split.train) // recipe.batch_size))
+    optimizer = keras.optimizers.Adam(rate)
     settings = f"{model.count_params():,} parameters, learning rate {recipe.learning_rate:g}, batch size "
-    settings += f"{recipe.batch_size}, seed {recipe.seed}"
+    settings += f"{recipe.batch_size}, seed {seed}"
+    settings += f", {recipe.augment}, falling over {recipe.epochs} epochs" if recipe.falls else ""
     history = resume(folder / "last.npz", settings, model, optimizer)
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         part = training.fit(
@@ -110,11 +126,12 @@ def train(name, recipe, split, folder):
             steps=len(split.train) // recipe.batch_size,
             learning_rate=recipe.learning_rate,
             batch_size=recipe.batch_size,
-            seed=[recipe.seed, epoch],
+            seed=[seed, epoch],
+            augment=recipe.augment,
             validation=(split.validation.images, split.validation.labels),
             points=20,
             optimizer=optimizer,
-            progress=f"{name}, epoch {epoch}/{recipe.epochs}",
+            progress=f"{trainings.name_of(name, seed)}, epoch {epoch}/{recipe.epochs}",
         )
         history.append({"epoch": epoch, "loss": part.loss, "validation_accuracy": part.validation_accuracy})
         history[-1]["seconds"] = round(part.seconds, 2)
@@ -132,18 +149,21 @@ def weights_after(model, folder, epoch, dtype):
     return {name: array.astype(dtype) for name, array in models.weight_arrays(model).items()}
 
 
-def model_card(name, recipe, split, history, best, model):
+def model_card(name, seed, recipe, split, history, best, model):
     """Describe a trained network; its one look at the test images is here."""
-    score, seen = transfer.evaluate(model, split.test), len(split.train)
+    score, seen, label = transfer.evaluate(model, split.test), len(split.train), trainings.name_of(name, seed)
+    loads = f"trainings.load({label!r})" if seed else f"models.pretrained({name!r})"
+    falls = {"schedule": "half a cosine to 0", "augmentation": recipe.augment} if recipe.falls else {}
     return {
-        "what": f"models.pretrained({name!r}): a {model.name} trained on {recipe.what}",
-        "command": f"python tools/train_source.py {name}",
+        "what": f"{loads}: a {model.name} trained on {recipe.what}",
+        "command": f"python tools/train_source.py {label}",
         "recipe": {
             "optimizer": "Adam",
             "learning_rate": recipe.learning_rate,
+            **falls,
             "batch_size": recipe.batch_size,
             "epochs": recipe.epochs,
-            "seed": recipe.seed,
+            "seed": seed,
             "kept": f"epoch {best}, the best of {recipe.epochs} by validation accuracy, in {recipe.dtype}",
         },
         "data": {
@@ -157,7 +177,7 @@ def model_card(name, recipe, split, history, best, model):
         "per_class_accuracy": score.per_class_accuracy.tolist(),
         "confusion": score.confusion.tolist(),
         "best_epoch": best,
-        "checkpoints": list(recipe.checkpoints),
+        "checkpoints": [] if seed else list(recipe.checkpoints),
         "history": history,
         "seconds": round(sum(point["seconds"] for point in history), 1),
         "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__},
@@ -168,31 +188,34 @@ def model_card(name, recipe, split, history, best, model):
     }
 
 
-def make(name, recipe, state, assets):
+def make(name, seed, recipe, state, assets):
     """Train a network, choose the epoch on the validation images, test once, write the files."""
-    split = data.full_split(recipe.load(), seed=recipe.seed, validation_fraction=0.1)
-    history = train(name, recipe, split, state)
+    split = data.full_split(recipe.load(), seed=seed, validation_fraction=0.1)
+    history = train(name, seed, recipe, split, state)
     best = max(history, key=lambda point: point["validation_accuracy"][-1])["epoch"]
-    model, file = models.PRETRAINED[name](), assets / f"source_{name}.npz"
+    model, file = models.PRETRAINED[name](), assets / trainings.file_of(trainings.name_of(name, seed))
+    assets.mkdir(exist_ok=True)
     epochs = {
         f"epoch{epoch:02d}/{key}": array
-        for epoch in recipe.checkpoints
+        for epoch in (() if seed else recipe.checkpoints)
         for key, array in weights_after(model, state, epoch, "float16").items()
     }
     if epochs:
-        models.save_arrays(assets / f"source_{name}_epochs.npz", epochs)
-    models.save_arrays(file, weights_after(model, state, best, recipe.dtype))
-    card = model_card(name, recipe, split, history, best, models.load_weights(model, file))
+        models.save_arrays(file.with_name(f"{file.stem}_epochs.npz"), epochs)
+    models.save_arrays(file, weights_after(model, state, best, "float16" if seed else recipe.dtype))
+    card = model_card(name, seed, recipe, split, history, best, models.load_weights(model, file))
     files.write(file.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
-    print(f"{name}: best epoch {best}, test accuracy {card['test_accuracy']:.4f}; wrote {assets}")
+    print(f"{trainings.name_of(name, seed)}: best epoch {best}, test accuracy {card['test_accuracy']:.4f}")
 
 
 def main():
     """Train the networks that the command line names."""
     options = arguments()
     try:
-        for name in options.names or RECIPES:
-            make(name, RECIPES[name], options.state / name, options.assets)
+        for label in options.names:
+            name, seed = trainings.parts_of(label)
+            assets = options.assets or (TRAININGS if seed else ASSETS)
+            make(name, seed, RECIPES[name], options.state / label.replace("#", "_"), assets)
     except data.DataError as error:
         sys.exit(str(error))
     except OSError as error:

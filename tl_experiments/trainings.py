@@ -1,0 +1,73 @@
+"""Trainings of the source networks: one recipe, several seeds, so that a source is a draw like any other.
+
+A name says which one: ``"cifar10"`` is the training that ships with `tl_helpers`, ``"cifar10#2"`` the one with seed 2.
+Taught in: chapter 4.1 (Results).
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tl_helpers import asset
+
+if TYPE_CHECKING:
+    import keras
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def parts_of(name: str) -> tuple[str, int]:
+    """Return the network and the seed that a name stands for: ``"cifar10#2"`` to ``("cifar10", 2)``.
+
+    A state on the way, ``"cifar10@4"``, is one of training 0.
+    """
+    network, _, seed = name.partition("@")[0].partition("#")
+    return network, int(seed or 0)
+
+
+def name_of(network: str, seed: int) -> str:
+    """Return the name of a training: the opposite of `parts_of`."""
+    return f"{network}#{seed}" if seed else network
+
+
+def file_of(name: str) -> str:
+    """Return the name of the file with a training's weights."""
+    return f"source_{name.replace('#', '_')}.npz"
+
+
+def place_of(name: str) -> Path:
+    """Return where a training's weights are, or would be; its card has the same name with another end."""
+    return ASSETS / file_of(name) if parts_of(name)[1] else asset(file_of(name))
+
+
+def load(name: str) -> "keras.Model":
+    """Load a training of a source network.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"cifar10#2"``.
+
+    Returns
+    -------
+    keras.Model
+        As `models.pretrained` returns it.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or its file is missing or damaged.
+    """
+    from tl_helpers import models
+
+    network, seed = parts_of(name)
+    if not seed:
+        return models.pretrained(network)
+    models.model_card(network)  # refuses what is none
+    return models.load_weights(models.PRETRAINED[network](), place_of(name))
+
+
+def card(name: str) -> dict[str, Any]:
+    """Read the card of a training, as `models.model_card` does that of the shipped one."""
+    found: dict[str, Any] = json.loads(place_of(name).with_suffix(".json").read_text(encoding="utf-8"))
+    return found
