@@ -8,7 +8,7 @@ import pytest
 import toy_experiments as toy
 
 import tl_experiments as experiments
-from tl_experiments import arms, perturbations, plan, workbench
+from tl_experiments import arms, names, perturbations, plan, workbench
 from tl_experiments.grid import METHODS
 from tl_experiments.store import Activations, Store
 from tl_helpers import data, measures, models, records, training, transfer
@@ -165,6 +165,52 @@ def test_a_teacher_can_be_made_of_labels_of_the_target():
     (row,) = workbench.work(grid.runs())
     assert row["error"] == ""
     assert json.loads(row["settings"]) == {"teacher": 20, "weight": 0.5}
+
+
+def test_a_teacher_can_be_made_of_the_labels_of_the_run():
+    axes = {"method": ["distillation"], "label_noise": 0.4, "settings": [{"teacher": "same", "teacher_rate": 3e-3}]}
+    first, other = experiments.Grid("toy", **toy.TOY | {"steps": 60}, **axes).runs()
+    bench = Store()
+    teacher = bench.knowledge(first)["teacher"]
+    split = data.few_shot(toy.digits(), 5, first.seed)
+    noisy = perturbations.with_label_noise(split.train, 0.4, first.seed)
+    alone = transfer.parameter_transfer(
+        toy.source(), replace(split, train=noisy), layer="conv3", learning_rate=3e-3, steps=60, seed=1000 + first.seed
+    )
+    for ours, theirs in zip(teacher.get_weights(), alone.model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert bench.knowledge(replace(first, learning_rate=0.1, settings=first.settings))["teacher"] is teacher
+    assert bench.knowledge(other)["teacher"] is not teacher
+    assert "teacher" not in names.named(first)
+
+
+@pytest.mark.parametrize("method", ["feature extraction", "parameter transfer"])
+def test_the_curve_of_a_run_can_say_how_many_wrong_labels_are_learned(method):
+    """Two linear heads train together, two networks one by one: the share at the end is that of the trained network."""
+    axes = {"method": [method], "measures": ["memorised"], "label_noise": 0.3, "steps": 80, "learning_rate": [1e-2]}
+    runs = experiments.Grid("toy", **toy.TOY | axes).runs()
+    rows = [row for batch in plan.batches(runs) for row in workbench.work(batch)]
+    assert [row["error"] for row in rows] == ["", ""]
+    for run, row in zip(runs, rows, strict=True):
+        split = data.few_shot(toy.digits(), 5, run.seed)
+        noisy = perturbations.with_label_noise(split.train, 0.3, run.seed)
+        wrong = noisy.labels != split.train.labels
+        assert wrong.sum() == 15
+        call = {"feature extraction": transfer.feature_extraction, "parameter transfer": transfer.parameter_transfer}
+        budget = {"steps": 80, "learning_rate": 1e-2, "seed": run.seed, "points": plan.POINTS}
+        alone = call[method](toy.source(), replace(split, train=noisy), **budget)
+        share = np.mean(models.outputs(alone.model, noisy.images[wrong]).argmax(1) == noisy.labels[wrong])
+        assert row["validation_accuracy"] == pytest.approx(share, abs=0.07)
+        assert json.loads(row["measures"])["memorised"] == row["validation_accuracy"]
+        assert records.history(row)["validation_accuracy"][0] < row["validation_accuracy"]
+        assert row["test_accuracy"] == pytest.approx(alone.evaluate(split.test).accuracy, abs=0.03)
+        assert experiments.Run.of(row).measures == ("memorised",)
+
+
+def test_without_a_wrong_label_there_is_nothing_to_memorise():
+    axes = {"measures": ["memorised"], "label_noise": 0.04, "labels_per_class": [1]}
+    (row,) = workbench.work(experiments.Grid("toy", **toy.TOY | {"seed": [0]}, **axes).runs())
+    assert "No label of 10 is wrong at label_noise=0.04" in row["error"]
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

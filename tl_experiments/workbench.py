@@ -300,6 +300,9 @@ def row(run: Run, outcome: Outcome) -> Row:
     curve = {} if history is None else {"steps": list(history.steps), "loss": _rounded(history.loss)}
     if history is not None:
         curve["validation_accuracy"] = _rounded(history.validation_accuracy)
+    measured = dict(outcome.measures)
+    if "memorised" in run.measures and outcome.validation_accuracy is not None:
+        measured["memorised"] = outcome.validation_accuracy
     return {name: getattr(run, name) for name in run.__dataclass_fields__ if name not in ("epochs", "test")} | {
         "key": run.key,
         "head": "-".join(map(str, run.head)),
@@ -310,7 +313,7 @@ def row(run: Run, outcome: Outcome) -> Row:
         "trainable_parameters": outcome.trainable_parameters,
         "seconds": None if outcome.seconds is None else round(outcome.seconds, 4),
         "history": json.dumps(curve, separators=(",", ":")) if curve else "",
-        "measures": json.dumps(_short(dict(outcome.measures)), sort_keys=True),
+        "measures": json.dumps(_short(measured), sort_keys=True),
         "fingerprints": "{}",
         "error": outcome.error,
         "date": datetime.date.today().isoformat(),
