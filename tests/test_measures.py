@@ -455,34 +455,3 @@ def test_cka_takes_the_smaller_square(shape):
 def test_cka_of_something_else_is_explained(x, y, message):
     with pytest.raises(measures.MeasureError, match=message):
         measures.linear_cka(x, y)
-
-
-# --- Kendall's τ -----------------------------------------------------------------------------------------------------
-
-
-def test_kendall_counts_pairs_in_order():
-    found = measures.kendall_interval([1, 2, 3, 4], [10, 20, 40, 30])
-    assert found.mean == pytest.approx((5 - 1) / 6)  # of six pairs one is out of order
-    assert found.count == 4
-
-
-def test_the_interval_of_kendall_tells_order_from_chance():
-    generator = np.random.default_rng(0)
-    a = generator.normal(size=40)
-    assert measures.kendall_interval(a, a + 0.2 * generator.normal(size=40)).low > 0.5
-    noise = measures.kendall_interval(a, generator.normal(size=40))
-    assert noise.low < 0 < noise.high
-    assert measures.kendall_interval(a, -a).high == pytest.approx(-1)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "message"),
-    [
-        ([1, 2, 3], [1, 2, 3], "four or more"),
-        ([1, 2, 3, 4], [1, 2, 3], "equal length"),
-        ([1, 2, 3, np.nan], [1, 2, 3, 4], "finite"),
-    ],
-)
-def test_kendall_refuses(a, b, message):
-    with pytest.raises(measures.MeasureError, match=message):
-        measures.kendall_interval(a, b)
