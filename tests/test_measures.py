@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -369,6 +371,7 @@ def test_logme_of_something_else_is_explained(features, labels, message):
 # CKA ------------------------------------------------------------------------------------------------------------------
 
 SHAPES = [(30, 3, 5), (30, 5, 3), (6, 40, 50), (10, 40, 2), (10, 2, 40)]
+both_forms = pytest.mark.parametrize("debiased", [True, False])
 
 
 def random_pair(seed, images, first, second):
@@ -392,53 +395,136 @@ def cka_by_kernels(x, y):
     return hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
 
 
+def cka_by_sums(x, y):
+    """Average over pairs, triples and fours of different images: what each H of the definition stands for.
+
+    HSIC = E k(1, 2) m(1, 2) + E k(1, 2) E m(3, 4) − 2 E k(1, 2) m(1, 3), with each E over images that differ.
+    """
+    images = range(len(x))
+
+    def hsic(k, m):
+        pairs = [k(i, j) * m(i, j) for i, j in itertools.permutations(images, 2)]
+        threes = [k(i, j) * m(i, q) for i, j, q in itertools.permutations(images, 3)]
+        fours = [k(i, j) * m(q, r) for i, j, q, r in itertools.permutations(images, 4)]
+        return np.mean(pairs) + np.mean(fours) - 2 * np.mean(threes)
+
+    def k(i, j):
+        return x[i] @ x[j]
+
+    def m(i, j):
+        return y[i] @ y[j]
+
+    return hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
+
+
 @pytest.mark.parametrize("padding", [0, 5])
-def test_cka_worked_by_hand(padding):
+def test_biased_cka_worked_by_hand(padding):
     # centred: x = (−1, 0, 1), y = (−1, −1, 2), so yᵀx = 3, xᵀx = 2, yᵀy = 6: 9/(2·6) = 3/4.
     # Columns of zeros change nothing, but make the kernel form the cheaper one.
     x, y = (np.pad([[a], [b], [c]], ((0, 0), (0, padding))) for a, b, c in [(4, 5, 6), (0, 0, 3)])
-    assert measures.linear_cka(x, y) == pytest.approx(0.75, abs=1e-12)
+    assert measures.linear_cka(x, y, debiased=False) == pytest.approx(0.75, abs=1e-12)
+
+
+@pytest.mark.parametrize("padding", [0, 9])
+def test_cka_worked_by_hand(padding):
+    # x = (−2, −1, 1, 2) and y = (−1, 1, 1, −1), centred, with squares (4, 1, 1, 4) and (1, 1, 1, 1); N/(N − 2) = 2.
+    # H(x, y) = (yᵀx)² − 2 · 10 + 10 · 4/6 = 0 − 40/3, H(x, x) = 10² − 2 · 34 + 10²/6 = 146/3,
+    # H(y, y) = 4² − 2 · 4 + 4²/6 = 32/3, and −40/√(146 · 32)
+    x, y = (np.pad(np.transpose([each]), ((0, 0), (0, padding))) for each in [(5, 6, 8, 9), (0, 2, 2, 0)])
+    assert measures.linear_cka(x, y) == pytest.approx(-40 / np.sqrt(146 * 32), abs=1e-12)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_cka_equals_its_kernel_form(shape):
+def test_biased_cka_equals_its_kernel_form(shape):
     x, y = random_pair(0, *shape)
-    assert measures.linear_cka(x, y) == pytest.approx(cka_by_kernels(x, y), abs=1e-12)
+    assert measures.linear_cka(x, y, debiased=False) == pytest.approx(cka_by_kernels(x, y), abs=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 2), (9, 2, 3), (9, 30, 40), (8, 30, 2)])
+def test_cka_equals_the_averages_over_different_images(shape):
+    x, y = random_pair(1, *shape)
+    assert measures.linear_cka(x, y) == pytest.approx(cka_by_sums(x, y), abs=1e-9)
+
+
+def test_unrelated_representations_give_0_however_many_features_there_are():
+    generator = np.random.default_rng(0)
+    pairs = [(generator.normal(size=(50, 2000)), generator.normal(size=(50, 1500))) for _ in range(20)]
+    assert np.mean([measures.linear_cka(*pair, debiased=False) for pair in pairs]) > 0.9  # any two look alike
+    found = [measures.linear_cka(*pair) for pair in pairs]
+    assert measures.paired_interval(found, np.zeros(20)).low < 0 < measures.paired_interval(found, np.zeros(20)).high
+    assert np.abs(found).max() < 0.1
+
+
+def test_what_two_wide_representations_share_does_not_hang_on_the_number_of_images():
+    generator = np.random.default_rng(0)
+    of_all = [(generator.normal(size=(5, 400)), generator.normal(size=(400, 400)) / 20) for _ in range(2)]
+    found = {}
+    for images in (40, 1600):
+        shared = generator.normal(size=(images, 5))
+        x, y = (3 * shared @ first + generator.normal(size=(images, 400)) @ rest for first, rest in of_all)
+        found[images] = measures.linear_cka(x, y), measures.linear_cka(x, y, debiased=False)
+    assert found[40][0] == pytest.approx(found[1600][0], abs=0.1)
+    assert found[40][1] > found[1600][1]
+
+
+@both_forms
 @quick
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES), st.floats(-200, 200), st.floats(-100, 100))
-def test_cka_sees_neither_rotation_nor_unit_nor_shift(seed, shape, log_factor, shift):
+def test_cka_sees_neither_rotation_nor_unit_nor_shift(debiased, seed, shape, log_factor, shift):
     x, y = random_pair(seed, *shape)
-    score = measures.linear_cka(x, y)
+    score = measures.linear_cka(x, y, debiased)
     rotation = stats.ortho_group.rvs(shape[1], random_state=seed)
-    assert measures.linear_cka(np.exp(log_factor) * (x @ rotation + shift), y) == pytest.approx(score, abs=1e-9)
-    assert measures.linear_cka(x, x @ rotation + shift) == pytest.approx(1)
-    assert measures.linear_cka(y, x) == pytest.approx(score)
+    moved = np.exp(log_factor) * (x @ rotation + shift)
+    assert measures.linear_cka(moved, y, debiased) == pytest.approx(score, abs=1e-9)
+    assert measures.linear_cka(x, x @ rotation + shift, debiased) == pytest.approx(1)
+    assert measures.linear_cka(y, x, debiased) == pytest.approx(score)
 
 
 @quick
 @given(
     hnp.arrays("float64", (5, 3), elements=st.integers(-3, 3)), hnp.arrays("float64", (5, 4), elements=st.floats(-1, 1))
 )
-def test_cka_lies_between_0_and_1_or_is_undefined(x, y):
+def test_biased_cka_lies_between_0_and_1_or_is_undefined(x, y):
     if (x == x[0]).all() or (y == y[0]).all():
         with pytest.raises(measures.MeasureError, match="undefined"):
-            measures.linear_cka(x, y)
+            measures.linear_cka(x, y, debiased=False)
     else:
-        assert 0 <= measures.linear_cka(x, y) <= 1 + 1e-12
+        assert 0 <= measures.linear_cka(x, y, debiased=False) <= 1 + 1e-12
 
 
-def test_cka_does_see_a_map_that_stretches_one_direction():
+def tells_pairs_apart(x):
+    """Tell whether x's products of two images are more than a sum of one number for each of the two."""
+    pairs = list(itertools.combinations(range(len(x)), 2))
+    sums = np.array([[i in pair for i in range(len(x))] for pair in pairs], float)
+    products = np.array([x[i] @ x[j] for i, j in pairs])
+    return not np.allclose(sums @ np.linalg.lstsq(sums, products, rcond=None)[0], products)
+
+
+whole = hnp.arrays("float64", (5, 2), elements=st.integers(-2, 2))
+
+
+@quick
+@given(whole, whole)
+def test_cka_lies_between_minus_1_and_1_or_is_undefined(x, y):
+    if tells_pairs_apart(x) and tells_pairs_apart(y):
+        assert -1 - 1e-12 <= measures.linear_cka(x, y) <= 1 + 1e-12
+    else:
+        with pytest.raises(measures.MeasureError, match="undefined"):
+            measures.linear_cka(x, y)
+
+
+@both_forms
+def test_cka_does_see_a_map_that_stretches_one_direction(debiased):
     x, _ = random_pair(0, 50, 4, 4)
-    assert measures.linear_cka(x, x * [10, 1, 1, 1]) < 0.9
+    assert measures.linear_cka(x, x * [10, 1, 1, 1], debiased) < 0.9
 
 
+@both_forms
 @pytest.mark.parametrize("shape", [(4, 100_000), (100_000, 4)])
-def test_cka_takes_the_smaller_square(shape):
+def test_cka_takes_the_smaller_square(shape, debiased):
     # the larger square would take 80 GB
     x = np.random.default_rng(0).normal(size=shape)
-    assert measures.linear_cka(x, 2 * x) == pytest.approx(1)
+    assert measures.linear_cka(x, 2 * x, debiased) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -448,8 +534,12 @@ def test_cka_takes_the_smaller_square(shape):
         (FEATURES, [1.0, 2.0, 3.0], "y of shape"),
         (FEATURES, [[1.0], [np.nan], [3.0]], "y has a value that is not finite"),
         (FEATURES, FEATURES[:2], "found 3 and 2 rows"),
+        (FEATURES, FEATURES, "four or more images, found 3"),
         (np.full((3, 2), 0.1), FEATURES, "x is the same for all 3"),
         (FEATURES, np.full((3, 1), 1 / 3), "y is the same for all 3"),
+        # one image against four that are alike; five that are all equally far from each other
+        (np.eye(5), [[7.0, 1], [0, 0], [0, 0], [0, 0], [0, 0]], "x tells no pair of the 5 images"),
+        (random_pair(0, 5, 2, 2)[0], [[0.3, 0.1], [0, 0], [0, 0], [0, 0], [0, 0]], "y tells no pair of the 5 images"),
     ],
 )
 def test_cka_of_something_else_is_explained(x, y, message):

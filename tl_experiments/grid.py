@@ -36,8 +36,9 @@ AXES = (
 )
 AUGMENTED = ("flip", "shift", "photographs")  # as `tl_base.augmentation` names them
 # Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
-# shifted test sets; linear CKA of each layer before and after training; answers to a hundred test images.
-MEASURES = ("logme", "leep", "shifts", "cka", "answers")
+# shifted test sets; linear CKA of each layer before and after training, in the biased form of 2019, which the first
+# edition recorded, or debiased, which new grids ask for; answers to a hundred test images.
+MEASURES = ("logme", "leep", "shifts", "cka", "answers", "debiased cka")
 
 
 @dataclass(frozen=True, kw_only=True)

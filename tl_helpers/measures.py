@@ -186,11 +186,16 @@ def _max_log_evidence(eigenvalues: Floats, powers: Floats, residuals: Floats, co
     return np.array([refine(*one_class) for one_class in zip(best, powers.T, residuals, strict=True)])
 
 
-def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
+def linear_cka(x: ArrayLike, y: ArrayLike, debiased: bool = True) -> float:
     """Compare two representations of the same images: linear centred kernel alignment (CKA).
 
-    CKA = ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) with Frobenius norms and centred columns. Two representations are alike if the same
-    pairs of images are close in both.
+    CKA = H(X, Y) / √(H(X, X) · H(Y, Y)) with H(X, Y) = ‖YᵀX‖², the Frobenius norm of centred columns: two
+    representations are alike if the same pairs of images are close in both. Each image is also as close to itself as
+    can be, in both, whatever they show; with few images, or features that spread evenly over more directions than there
+    are images, that alone makes any two representations look alike. The debiased form leaves these pairs out, so that
+    unrelated representations give 0 on average:
+
+    H(X, Y) = ‖YᵀX‖² − N / (N − 2) · Σᵢ ‖xᵢ‖² ‖yᵢ‖² + Σᵢ ‖xᵢ‖² · Σᵢ ‖yᵢ‖² / ((N − 1)(N − 2)).
 
     Parameters
     ----------
@@ -198,32 +203,55 @@ def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
         Activations of one layer for N images.
     y : ndarray, shape (N, Q), float
         Activations of another layer or network for the same images in the same order.
+    debiased : bool
+        False gives the form of 2019, to compare with results that use it.
 
     Returns
     -------
     float
-        0 (no linear relation) to 1 (equal up to rotation, reflection, one common factor and a shift).
+        At most 1: equal up to rotation, reflection, one common factor and a shift. About 0, and as often below as
+        above: no linear relation. Without `debiased`, from 0 to 1.
 
     Raises
     ------
     MeasureError
-        If shapes or values are not as above, or all N images have the same activations, for which CKA is undefined.
+        If shapes or values are not as above, there are fewer than four images for the debiased form, or one
+        representation tells no pair of images from another, for which CKA is undefined.
 
     References
     ----------
-    Kornblith et al. (2019), Similarity of neural network representations revisited, section 3. Their equation 1, tr(XXᵀ
-    YYᵀ) = ‖YᵀX‖², gives a second form with N × N kernels; whichever is cheaper is computed. With N below P and Q even
-    unrelated representations come out alike: take more images, or compare with a random network. Taught in:
-    chapter 3.2 (Parameter transfer).
+    Kornblith et al. (2019), Similarity of neural network representations revisited, section 3. Debiased: Nguyen, Raghu
+    and Kornblith (2021), Do wide and deep networks learn the same things?, equation 3, with the unbiased H of Song et
+    al. (2012), Feature selection via dependence maximization, equation 5, here for centred columns, and without the
+    factor N(N − 3), which cancels. By tr(XXᵀYYᵀ) = ‖YᵀX‖² there is a second form with N × N kernels; whichever is
+    cheaper is computed. Taught in: chapter 5 (Outlook and challenges).
     """
     x, y = _centred(x, "x", "P"), _centred(y, "y", "Q")
     if len(x) != len(y):
         raise MeasureError(f"Expected the same images in both, found {len(x)} and {len(y)} rows.")
+    if debiased and len(x) < 4:
+        raise MeasureError(f"Debiased CKA needs four or more images, found {len(x)}.")
+    together, *own = _alike(x, y, debiased)
+    return together / float(np.sqrt(own[0] * own[1]))
+
+
+def _alike(x: Floats, y: Floats, debiased: bool) -> tuple[float, float, float]:
+    """Compute H(x, y), H(x, x) and H(y, y) of `linear_cka`."""
     (n, p), (_, q) = x.shape, y.shape
-    if n * (p + q) < p * p + p * q + q * q:
-        kernel_x, kernel_y = x @ x.T, y @ y.T
-        return float((kernel_x * kernel_y).sum() / (linalg.norm(kernel_x) * linalg.norm(kernel_y)))
-    return float(linalg.norm(y.T @ x) ** 2 / (linalg.norm(x.T @ x) * linalg.norm(y.T @ y)))
+    lengths = [(each**2).sum(axis=1) for each in (x, y)]
+    kernels = n * (p + q) < p * p + p * q + q * q
+    seen = (x @ x.T, y @ y.T) if kernels else (x, y)
+
+    def h(i: int, j: int) -> float:
+        total = (seen[i] * seen[j] if kernels else (seen[j].T @ seen[i]) ** 2).sum()
+        if debiased:
+            total -= n / (n - 2) * (lengths[i] @ lengths[j])
+            total += lengths[i].sum() * lengths[j].sum() / ((n - 1) * (n - 2))
+        if i == j and total <= 1e-12 * (lengths[i] @ lengths[i]):  # only rounding is left
+            raise MeasureError(f"{'xy'[i]} tells no pair of the {n} images from another: debiased CKA is undefined.")
+        return float(total)
+
+    return h(0, 1), h(0, 0), h(1, 1)
 
 
 def _centred(values: ArrayLike, name: str, columns: str) -> Floats:
