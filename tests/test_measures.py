@@ -248,20 +248,26 @@ def logme_by_definition(features, labels):
     return np.mean([-smallest_loss((labels == c).astype(float)) for c in np.unique(labels)]) / count
 
 
-def logme_by_iteration(features, labels):
-    """Iterate α ← γ/mᵀm, β ← (N − γ)/‖Fm − y‖² from 1, 1 until equation 2 of You et al. (2021) stands still."""
+def logme_by_iteration(features, labels, released=False):
+    """Iterate α ← γ/mᵀm, β ← (N − γ)/‖Fm − y‖² from 1, 1 until equation 2 of You et al. (2021) stands still.
+
+    In log|αI + βFᵀF| an eigenvalue of FᵀF that is 0 counts log α; the authors' program leaves those beyond N out.
+    """
     (count, width), scores = features.shape, []
-    eigenvalues = np.linalg.eigvalsh(features.T @ features)
+    eigenvalues = np.linalg.eigvalsh(features.T @ features)[-min(count, width) :]
     for c in np.unique(labels):
         y, alpha, beta, before, evidence = (labels == c).astype(float), 1.0, 1.0, -np.inf, 0.0
         while abs(evidence - before) > 1e-8:
             precision = alpha * np.eye(width) + beta * features.T @ features
             mean = beta * np.linalg.solve(precision, features.T @ y)
             misfit = ((features @ mean - y) ** 2).sum()
+            log_determinant = np.log(alpha + beta * eigenvalues).sum()
+            if not released:
+                log_determinant += (width - len(eigenvalues)) * np.log(alpha)
             constants = count * np.log(beta / (2 * np.pi)) + width * np.log(alpha)
             before, evidence = (
                 evidence,
-                (constants - beta * misfit - alpha * mean @ mean - np.linalg.slogdet(precision)[1]) / 2,
+                (constants - beta * misfit - alpha * mean @ mean - log_determinant) / 2,
             )
             gamma = (beta * eigenvalues / (alpha + beta * eigenvalues)).sum()
             alpha, beta = gamma / (mean @ mean), (count - gamma) / misfit
@@ -309,6 +315,25 @@ def test_logme_of_features_of_less_than_full_rank():
 def test_logme_equals_the_iteration_of_the_paper_where_there_is_one_maximum():
     features, labels = random_features(1, 60, 6)
     assert measures.logme(features, labels) == pytest.approx(logme_by_iteration(features, labels), abs=1e-7)
+
+
+def test_more_copies_of_the_same_features_change_logme_as_released_and_not_as_defined():
+    features, labels = random_features(0, 20, 30)  # more features than images
+    copies = [np.hstack([features] * count) / np.sqrt(count) for count in (1, 2, 4)]  # FFᵀ is the same
+    assert [measures.logme(each, labels) for each in copies] == pytest.approx([measures.logme(features, labels)] * 3)
+    for each in copies[:2]:
+        assert logme_by_iteration(each, labels) == pytest.approx(measures.logme(each, labels), abs=1e-5)
+    released = [logme_by_iteration(each, labels, released=True) for each in copies]
+    assert released[0] > measures.logme(features, labels) + 0.5
+    assert released[1] > released[0] + 1
+    assert released[2] > released[1] + 1
+
+
+def test_logme_is_that_of_the_released_program_where_images_outnumber_features():
+    features, labels = random_features(1, 60, 6)
+    assert logme_by_iteration(features, labels, released=True) == pytest.approx(
+        measures.logme(features, labels), abs=1e-7
+    )
 
 
 def test_logme_finds_the_higher_of_two_maxima():

@@ -131,7 +131,10 @@ def logme(features: ArrayLike, labels: ArrayLike) -> float:
     ----------
     You et al. (2021), LogME, equation 2 and section 4. It needs features alone and no source labels, so it can rank
     layers. Their iteration for α and β ends in the lower one of two maxima for some features. Here the best β is
-    substituted, and α/β is searched over its whole range. Taught in: chapter 3.3 (Knowledge transfer).
+    substituted, and α/β is searched over its whole range. With fewer images than features the authors' program gives
+    another number: of the D terms −½ log(α + βσ), one for each eigenvalue σ of FᵀF, it counts the N that are not 0,
+    beside D/2 · log α in full. So its score is (D − N)/(2N) · log α too high, and grows with the number of features.
+    Taught in: chapters 3.1 (Feature extraction) and 3.3 (Knowledge transfer).
     """
     features = _matrix(features, "features", "D features")
     targets = _one_hot(labels, len(features))
