@@ -7,7 +7,8 @@ import pytest
 import train_source
 from train_source import RECIPES, Recipe
 
-from tl_helpers import asset, data, models, transfer
+from tl_experiments import trainings
+from tl_helpers import data, models, transfer
 
 
 def some_digits():
@@ -18,19 +19,40 @@ def run(folder, **changes):
     """Train the digits network on 300 digits, with its state and its files in `folder`."""
     recipe = Recipe("300 digits", some_digits, **({"epochs": 2, "batch_size": 32, "checkpoints": (1,)} | changes))
     folder.mkdir(exist_ok=True)
-    train_source.make("digits", recipe, folder / "state", folder)
+    train_source.make("digits", 0, recipe, folder / "state", folder)
     return json.loads((folder / "source_digits.json").read_text(encoding="utf-8"))
 
 
 def test_every_shipped_network_has_a_recipe_and_its_card_tells_the_same():
     assert [*RECIPES, "imagenet"] == list(models.PRETRAINED)  # that one is converted: test_imagenet
     for name, recipe in RECIPES.items():
-        card = models.model_card(name)
-        for field in ("epochs", "batch_size", "learning_rate", "seed"):
-            assert card["recipe"][field] == getattr(recipe, field)
-        assert card["checkpoints"] == list(recipe.checkpoints)
-        with np.load(asset(f"source_{name}.npz")) as file:
-            assert {str(file[key].dtype) for key in file.files} == {recipe.dtype}
+        for seed, label in enumerate(trainings.names_of(name)):
+            card = trainings.card(label)
+            for field in ("epochs", "batch_size", "learning_rate"):
+                assert card["recipe"][field] == getattr(recipe, field)
+            assert card["recipe"]["seed"] == seed
+            assert card["checkpoints"] == ([] if seed else list(recipe.checkpoints))
+            with np.load(trainings.place_of(label)) as file:
+                assert {str(file[key].dtype) for key in file.files} == {"float16" if seed else recipe.dtype}
+
+
+def test_trainings_of_one_network_differ_and_each_is_as_good_as_its_card_says():
+    for network in trainings.COUNTS:
+        cards = [trainings.card(name) for name in trainings.names_of(network)]
+        assert len({json.dumps(card["confusion"]) for card in cards}) == len(cards)
+        assert len({card["parameters"] for card in cards}) == 1
+        scores = [card["test_accuracy"] for card in cards]
+        assert max(scores) - min(scores) < 0.05  # one that failed would be no draw, but a bug
+
+
+def test_a_training_is_named_by_network_and_seed():
+    assert trainings.parts_of("cifar10-a#3") == ("cifar10-a", 3)
+    assert trainings.parts_of("cifar10") == trainings.parts_of("cifar10@4") == ("cifar10", 0)
+    for network in RECIPES:
+        names = trainings.names_of(network)
+        assert [trainings.name_of(*trainings.parts_of(name)) for name in names] == list(names)
+    with pytest.raises(models.ModelError, match="No network 'none' ships"):
+        trainings.load("none#1")
 
 
 def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path, capsys):
@@ -105,8 +127,8 @@ def test_a_state_of_another_recipe_is_not_continued(tmp_path):
 
 
 def test_the_names_on_the_command_line(capsys):
-    assert train_source.arguments([]).names == []
-    assert train_source.arguments(["digits", "cifar10-a"]).names == ["digits", "cifar10-a"]
+    assert train_source.arguments([]).names == [name for network in RECIPES for name in trainings.names_of(network)]
+    assert train_source.arguments(["digits", "cifar10-a#1"]).names == ["digits", "cifar10-a#1"]
     with pytest.raises(SystemExit):
         train_source.arguments(["mnist"])
-    assert "no recipe for mnist; there is one for cifar10, cifar10-rows" in capsys.readouterr().err
+    assert "no recipe for mnist; there is one for cifar10, cifar10#1" in capsys.readouterr().err

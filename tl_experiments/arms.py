@@ -6,17 +6,20 @@ Taught in: chapter 4 (Worked example) and chapter 4.1 (Results).
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tl_experiments.recipes import DEPTHS, METHODS, Recipe, sorted_settings
+from tl_experiments.names import ExperimentError
+from tl_experiments.recipes import DEPTHS, METHODS, RESNET_DEPTHS, Recipe, sorted_settings
+from tl_experiments.trainings import parts_of
 
 if TYPE_CHECKING:
     import keras
 
     from tl_helpers.transfer import Result
 
+RESIDUAL = ("resnet", "resnet-a")
 FIELDS = ("method", "initialisation", "layer", "head", "layers_copied", "layers_frozen")
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 RULES = "tl_helpers.knowledge:loop_rules", "tl_helpers.knowledge:wrong_rules"
@@ -47,6 +50,28 @@ class Arm:
     def axes(self) -> dict[str, Any]:
         """Return the arm as axes of a `Grid`."""
         return {name: [getattr(self, name)] for name in FIELDS} | {"settings": self.trials, "arm": self.name}
+
+    def on(self, network: str) -> "Arm":
+        """Return the arm on a network with other layers: cut and depths are those of its last features.
+
+        Parameters
+        ----------
+        network : str
+            As `trainings` names them. On the residual network an arm that copies all up to ``"conv3"`` copies all up to
+            ``"pool"``; an arm on pixels stays one.
+
+        Raises
+        ------
+        ExperimentError
+            If the arm speaks of a layer that has no counterpart there.
+        """
+        if parts_of(network)[0] not in RESIDUAL or self.layer == "rescale":
+            return self
+        if self.layer != "conv3" or self.layers_copied not in (0, 3) or self.layers_frozen not in (0, 3):
+            raise ExperimentError(f"{self.name!r} is an arm of the network with three convolutions: it has no other.")
+        whole = RESNET_DEPTHS["pool"]
+        copied, frozen = (whole if depth else 0 for depth in (self.layers_copied, self.layers_frozen))
+        return replace(self, layer="pool", layers_copied=copied, layers_frozen=frozen)
 
     def call(self, source: "keras.Model") -> Callable[..., "Result"]:
         """Return the arm as a function of a split and a budget, with the first of its trials.

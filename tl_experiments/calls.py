@@ -68,7 +68,7 @@ class Call:
 
 WIDTH = 76  # columns of printed code
 MODULES = {name: f"tl_helpers.{name}" for name in ("data", "knowledge", "models", "transfer")}
-MODULES |= {name: f"tl_experiments.{name}" for name in ("perturbations", "protocol", "recipes")}
+MODULES |= {name: f"tl_experiments.{name}" for name in ("perturbations", "protocol", "recipes", "trainings")}
 IMPORTS = {"replace": "from dataclasses import replace", "resolve_name": "from pkgutil import resolve_name"}
 _THEN: dict[str, Callable[[Any], Any]] = {
     "": lambda made: made,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tl_experiments.names import ExperimentError, depth_of
 from tl_experiments.recipes import HALVES, METHODS, MODULE_FUNCTION, PHOTOGRAPHS, SOURCES, Recipe, sorted_settings
+from tl_experiments.trainings import names_of
 from tl_helpers import asset
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class Grid:
     experiment : str
         What the runs are for, e.g. ``"tuning"``.
     pairs : sequence of (str, str)
-        Source and target. Sources: names of `models.pretrained`, ``"cifar10@4"`` for the state after epoch 4. Targets:
+        Source and target. Sources: names of `models.pretrained`, ``"cifar10@4"`` for the state after epoch 4,
+        ``"cifar10#2"`` for the training with seed 2 (`trainings`). Targets:
         ``"mnist"``, ``"digits"``, ``"cifar10"``, its five-class halves ``"cifar10-a"`` and ``"cifar10-b"``,
         ``"trashnet"``, and its five classes ``"trashnet-5"`` as `protocol` splits them. Either
         can be ``"module:function"``, which returns a functional `keras.Model` with layers of any names, or a
@@ -288,7 +290,10 @@ def _pair(value: Any) -> tuple[str, str]:
         raise ExperimentError(f"pairs: expected pairs of source and target, as ('cifar10', 'mnist'), found {value!r}.")
     source, target = value
     name, at, epoch = source.partition("@") if isinstance(source, str) and ":" not in source else (source, "", "")
-    _name("source", name, SOURCES)
+    network, hash_, _ = name.partition("#") if isinstance(name, str) else (name, "", "")
+    _name("source", network, SOURCES)
+    if hash_:
+        _one_of(f"training of {network!r}", name, names_of(network)[1:] or ["one alone; leave the # out"])
     if at:
         card = asset(f"source_{name}.json")
         kept = [str(epoch) for epoch in json.loads(card.read_text(encoding="utf-8"))["checkpoints"]]

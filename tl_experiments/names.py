@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tl_experiments.recipes import DEPTHS, Recipe
+from tl_experiments.trainings import parts_of
 from tl_helpers.records import RecordsError
 
 
@@ -23,7 +24,7 @@ def depth_of(source: str, layer: str) -> int:
     """
     if ":" in source:
         return _depth_in(source, resolved(source), layer)
-    depths = DEPTHS[source.partition("@")[0]]
+    depths = DEPTHS[parts_of(source)[0]]
     if layer not in depths:
         raise ExperimentError(f"The source {source!r} has no layer {layer!r} to cut at. It has {', '.join(depths)}.")
     return depths[layer]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import pandas as pd
 
+from tl_experiments import trainings
 from tl_experiments.calls import IMPORTS, MODULES, Call, Calls, Name, made_when_needed
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ HALVES = ("cifar10-a", "cifar10-b")  # five classes of CIFAR-10 each
 # said here so that a grid needs no TensorFlow; a test compares it with the networks.
 CNN_DEPTHS = {"rescale": 0, "conv1": 1, "pool1": 1, "conv2": 2, "pool2": 2, "conv3": 3, "flatten": 3, "dense": 4}
 STAGES = {"block1": 6, "block2": 18, "block3": 30, "block4": 48, "block5": 66, "block6": 90, "block7": 96}
-DEPTHS = dict.fromkeys(("cifar10", "cifar10-a", "digits"), CNN_DEPTHS) | {
+RESNET_DEPTHS = {"rescale": 0, "stem": 2, "block1": 8, "block2": 14, "block3": 20, "pool": 20}
+DEPTHS: dict[str, Mapping[str, int]] = dict.fromkeys(("cifar10", "cifar10-a", "digits"), CNN_DEPTHS)
+DEPTHS |= dict.fromkeys(("resnet", "resnet-a"), RESNET_DEPTHS) | {
     "cifar10-rows": {"rescale": 0, "rows": 0, "gru": 1},
     "imagenet": {"resize": 0, "rescale": 0, "stem": 2, **STAGES, "top": 98, "pool": 98},  # the ends of its stages
 }
@@ -244,6 +247,8 @@ def network(name: str) -> Call:
     """Return the call that loads a source network by its name in a grid."""
     if ":" in name:
         return Call("resolve_name", (name,), then="()")
+    if trainings.parts_of(name)[1]:
+        return Call("trainings.load", (name,))
     name, _, epoch = name.partition("@")
     return Call("models.pretrained", (name,), {"epoch": int(epoch)} if epoch else {})
 
@@ -253,7 +258,7 @@ def size_for(source: str, target: str) -> dict[str, int]:
 
     Empty for small pictures, which go to each source as they are: one that takes larger ones resizes them itself.
     """
-    return {"size": SIZES.get(source.partition("@")[0], 32)} if target in PHOTOGRAPHS else {}
+    return {"size": SIZES.get(trainings.parts_of(source)[0], 32)} if target in PHOTOGRAPHS else {}
 
 
 def images(name: str, **how: Any) -> Call:
@@ -276,7 +281,7 @@ def trunk(recipe: Recipe) -> str:
 
     All up to conv3, or up to the run's own cut where that lies higher, or where the source is another network.
     """
-    chain = DEPTHS.get(recipe.source.partition("@")[0]) is CNN_DEPTHS
+    chain = DEPTHS.get(trainings.parts_of(recipe.source)[0]) is CNN_DEPTHS
     return "conv3" if chain and CNN_DEPTHS[recipe.layer] <= CNN_DEPTHS["conv3"] else recipe.layer
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import keras
 
 ASSETS = Path(__file__).parent / "assets"
+COUNTS = {"cifar10": 5, "cifar10-a": 5, "resnet": 3, "resnet-a": 3}  # trainings of each network; of all others one
 
 
 def parts_of(name: str) -> tuple[str, int]:
@@ -23,6 +24,11 @@ def parts_of(name: str) -> tuple[str, int]:
     """
     network, _, seed = name.partition("@")[0].partition("#")
     return network, int(seed or 0)
+
+
+def names_of(network: str) -> tuple[str, ...]:
+    """Return the names of all trainings of a network."""
+    return tuple(name_of(network, seed) for seed in range(COUNTS.get(network, 1)))
 
 
 def name_of(network: str, seed: int) -> str:

@@ -32,7 +32,7 @@ TRAININGS = Path(trainings.__file__).parent / "assets"  # of those after the fir
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a network is trained on, how (Adam), how often, and what of it is stored."""
+    """What a network is trained on, how (Adam), and what of it is stored; `trainings` says how often."""
 
     what: str
     load: Callable
@@ -42,7 +42,6 @@ class Recipe:
     falls: bool = False  # the learning rate, along half a cosine to 0; else it is constant
     augment: str | None = None
     points: int = 20  # scored in each epoch of seed 0
-    seeds: tuple = (0,)  # one training each; that of seed 0 ships in tl_helpers
     checkpoints: tuple = ()  # of seed 0, the epochs whose states are stored besides the best one
     dtype: str = "float16"  # of the best one's file; the test accuracy is the file's
 
@@ -57,13 +56,12 @@ def cifar10_a():
     return data.only(cifar10(), data.CIFAR10_A, name="cifar10-a")
 
 
-FIVE, THREE = (0, 1, 2, 3, 4), (0, 1, 2)
 STATES = (1, 2, 3, 4, 6, 8, 12, 16, 20)
-RESIDUAL = {"learning_rate": 2e-3, "falls": True, "augment": "flip and shift", "points": 1, "seeds": THREE}
+RESIDUAL = {"learning_rate": 2e-3, "falls": True, "augment": "flip and shift", "points": 1}
 RECIPES = {
-    "cifar10": Recipe("CIFAR-10", cifar10, 20, seeds=FIVE, checkpoints=STATES, dtype="float32"),
+    "cifar10": Recipe("CIFAR-10", cifar10, 20, checkpoints=STATES, dtype="float32"),
     "cifar10-rows": Recipe("CIFAR-10, read row by row", cifar10, 10),
-    "cifar10-a": Recipe("five classes of CIFAR-10", cifar10_a, 12, seeds=FIVE),
+    "cifar10-a": Recipe("five classes of CIFAR-10", cifar10_a, 12),
     "resnet": Recipe("CIFAR-10", cifar10, 15, **RESIDUAL),
     "resnet-a": Recipe("five classes of CIFAR-10", cifar10_a, 20, **RESIDUAL),
     "digits": Recipe("the digits of scikit-learn", data.digits, 30),
@@ -73,7 +71,7 @@ RECIPES = {
 def arguments(words=None):
     """Read the command line: the names of the networks and two folders."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = [trainings.name_of(name, seed) for name, recipe in RECIPES.items() for seed in recipe.seeds]
+    known = [training for name in RECIPES for training in trainings.names_of(name)]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; by default all")
     parser.add_argument("--state", type=Path, default=Path("_build/weights"), help="folder for interrupted runs")
     parser.add_argument("--assets", type=Path, help="folder that receives the files; by default each package's own")
