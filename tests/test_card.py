@@ -1,4 +1,4 @@
-"""What stands behind a file of records: its card, and runs that are done again."""
+"""What stands behind the records: its card, and runs that are done again."""
 
 import json
 
