@@ -3,7 +3,7 @@
 GRID is one or more of:
 {grids}
 
-Without GRID: all of them, in this order. What the file holds is not done again; stop it any time (Ctrl-C) and give the
+Without GRID: all of them, in this order. What is recorded is not done again; stop it any time (Ctrl-C) and give the
 same command to go on. A run that fails has its error recorded; --retry-failed does it again.
 
 Try:
@@ -14,7 +14,6 @@ Try:
 """
 
 import argparse
-import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from tl_base.files import FileError
 from tl_base.pictures import DataError
 from tl_experiments import Grid, estimate, expand, known, run
 from tl_experiments.card import TOLERANCE, repeat, write_card
+from tl_experiments.log import so_far
 from tl_experiments.names import ExperimentError
 from tl_experiments.runner import Where
 from tl_helpers import asset, records
@@ -69,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("grids", nargs="*", metavar="GRID", help="which grids; see above")
     parser.add_argument(
-        "--output", type=Path, default=asset("records.csv"), help="file of records (default: the one that ships)"
+        "--output",
+        type=Path,
+        default=asset("records"),
+        help="folder of records, one file an experiment, or a single file (default: the folder that ships)",
     )
     parser.add_argument("--dry-run", action="store_true", help="do nothing but list the missing runs and their cost")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, of one thread each if several")
@@ -90,16 +93,16 @@ def _repeat(options: argparse.Namespace, where: Where) -> int:
 
 def _do(name: str, make: Callable[[pd.DataFrame], Sequence[Grid]], options: argparse.Namespace, where: Where) -> None:
     path = options.output
-    so_far = records.load(path) if os.path.lexists(path) else pd.DataFrame(columns=records.COLUMNS)
+    recorded = so_far(path)
     try:
-        grids = make(so_far)
+        grids = make(recorded)
     except ExperimentError as error:
         if not options.dry_run:
             raise
         print(f"{name}: waits for what is chosen before, and is not priced. {error}", flush=True)
         return
     runs, combinations = expand(grids), sum(grid.size for grid in grids)
-    done = set(so_far.key)
+    done = set(recorded.key)
     missing = sum(run.key not in done for run in runs)
     print(f"{name}: {len(runs)} runs; {missing} are missing in {path}", flush=True)
     if combinations > len(runs):
