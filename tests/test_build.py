@@ -267,8 +267,9 @@ SITE_ONLY = ["index.md", "_toc.yml", "_config.yml", "references.bib", "chapters/
 SITE_ONLY += ["static/book.css", "templates/static/webpack-macros.html", "tools/accessible.py", "more/new page.md"]
 SITE_ONLY += ["_build/html/index.html", "_build/html/old.html", "_build/.jupyter_cache/executed/0/base.ipynb"]
 BOTH = ["tl_helpers/answers.py", "tl_helpers/assets/records.json", "tl_helpers/front/new.js", "requirements.txt"]
-BOTH += ["constraints.txt"]
-NOTHING = ["tl_helpers/assets/.records.csv.lock", "tl_helpers/.DS_Store", "chapters/.ipynb_checkpoints/page.ipynb"]
+BOTH += ["constraints.txt", "tl_helpers/assets/records/tuning.csv"]
+NOTHING = ["tl_helpers/assets/.records.lock", "tl_helpers/assets/records/.tuning.csv.lock"]
+NOTHING += ["tl_helpers/.DS_Store", "chapters/.ipynb_checkpoints/page.ipynb"]
 NOTHING += ["tools/__pycache__/book.pyc", "tl_helpers/__pycache__/data.pyc", "tests/test_new.py", "_build/book.pdf"]
 NOTHING += [".git/index", ".venv/lib/module.py", "my env/lib/module.py", "elsewhere/_build/html/index.html"]
 

@@ -1,4 +1,4 @@
-"""What stands behind a file of records: its card, and runs that are done again."""
+"""What stands behind the records: its card, and runs that are done again."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 import toy_experiments as toy
 
 import tl_experiments as experiments
+from tl_base import ledgers
 from tl_experiments import __main__ as command
 from tl_experiments import card
 
@@ -39,11 +40,20 @@ def test_recorded_runs_can_be_repeated(tmp_path, capsys, monkeypatch):
         command.main(["--repeat", "0", "--output", str(path)])
 
 
-@pytest.mark.parametrize(("name", "beside"), [("runs.txt", "runs.json"), ("runs.json", "runs.json.card.json")])
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("runs.txt", "runs.json"),
+        ("runs.json", "runs.json.card.json"),
+        ("runs", "runs.json"),
+        ("runs/a.csv", "runs/a.json"),
+    ],
+)
 def test_a_card_stands_beside_its_records_whatever_their_name(tmp_path, name, beside):
     grid = experiments.Grid("toy", **toy.TOY, labels_per_class=[1])
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     experiments.run(grid, tmp_path / name, progress=False, work=toy.quick_work)
-    before = (tmp_path / name).read_bytes()
+    before = [file.read_bytes() for file in ledgers.files_at(tmp_path / name)]
     card.write_card(tmp_path / name)
-    assert (tmp_path / name).read_bytes() == before
+    assert [file.read_bytes() for file in ledgers.files_at(tmp_path / name)] == before
     assert json.loads((tmp_path / beside).read_text(encoding="utf-8"))["runs"] == 2

@@ -15,7 +15,7 @@ import pytest
 import toy_experiments as toy
 
 import tl_experiments as experiments
-from tl_base import files
+from tl_base import files, ledgers
 from tl_experiments import __main__ as command
 from tl_experiments import card, log
 from tl_helpers import models, records
@@ -67,16 +67,32 @@ def kind_of(path):
     return stat.S_IFMT(status.st_mode), status.st_ino, status.st_rdev
 
 
-@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-@pytest.mark.parametrize("message", WRONG)
-def test_nothing_but_a_regular_file_is_written_or_replaced(tmp_path, message, write):
-    path = tmp_path / "a.csv"
+FOLDERS_TOO = ("records", "read")  # these stand in a folder as well
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [(message, name) for message in WRONG for name in WRITERS if not ("folder" in message and name in FOLDERS_TOO)],
+)
+def test_nothing_but_a_regular_file_is_written_or_replaced(tmp_path, message, name):
+    path, write = tmp_path / "a.csv", WRITERS[name]
     WRONG[message](path)
     before, names = kind_of(path), names_in(tmp_path)
     with pytest.raises((records.RecordsError, files.FileError), match=message.rstrip(";")):
         write(path)
     assert kind_of(path) == before
     assert names_in(tmp_path) == names
+
+
+@pytest.mark.parametrize("message", WRONG)
+@pytest.mark.parametrize("name", FOLDERS_TOO)
+def test_nothing_but_regular_files_are_records_in_a_folder(tmp_path, name, message):
+    path, write = tmp_path / ledgers.file_of(GRID.experiment), WRITERS[name]
+    WRONG[message](path)
+    before = kind_of(path)
+    with pytest.raises(records.RecordsError, match=message.rstrip(";")):
+        write(tmp_path)
+    assert kind_of(path) == before
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
@@ -120,6 +136,33 @@ def test_two_runners_on_one_file_are_refused_under_two_names_too(tmp_path):
         file.append(ROWS)
         with pytest.raises(records.RecordsError, match="Another runner"), log.open_log(tmp_path / "link.csv"):
             pass
+
+
+def test_a_runner_on_a_folder_and_one_on_a_file_in_it_are_refused(tmp_path):
+    with log.open_log(tmp_path / "runs") as folder:
+        folder.append(ROWS)
+        for path in (tmp_path / "runs", tmp_path / "runs" / "kill.csv"):
+            with pytest.raises(records.RecordsError, match="Another runner"), log.open_log(path):
+                pass
+    with (
+        log.open_log(tmp_path / "runs" / "kill.csv"),
+        pytest.raises(records.RecordsError, match=r"Another runner writes to .*kill\.csv"),
+        log.open_log(tmp_path / "runs"),
+    ):
+        pass
+    (tmp_path / "link").symlink_to("runs")
+    with (
+        log.open_log(tmp_path / "link") as folder,
+        log.open_log(tmp_path / "runs" / "new.csv"),
+        pytest.raises(records.RecordsError, match=r"Another runner writes to .*new\.csv"),
+    ):
+        folder.append([row | {"experiment": "new"} for row in ROWS])
+    (tmp_path / "runs" / "new.csv").unlink()
+    with log.open_log(tmp_path / "runs") as folder:
+        with log.open_log(tmp_path / "runs" / "new.csv") as other:
+            other.append([row | {"experiment": "new"} for row in ROWS])
+        with pytest.raises(records.RecordsError, match="begun it in the meantime"):
+            folder.append([row | {"experiment": "new"} for row in ROWS])
 
 
 def test_what_fails_on_the_way_leaves_the_old_file_and_nothing_beside_it(tmp_path):

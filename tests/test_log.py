@@ -1,4 +1,4 @@
-"""The file of records: what is written stays, whatever happens to the runner."""
+"""Files of records: what is written stays, whatever happens to the runner."""
 
 import random
 import resource
@@ -8,6 +8,7 @@ import sys
 import pytest
 import toy_experiments as toy
 
+from tl_base import ledgers
 from tl_experiments import log
 from tl_helpers import records
 from tl_helpers.records import RecordsError
@@ -15,26 +16,54 @@ from tl_helpers.records import RecordsError
 
 def test_an_interruption_at_any_byte_loses_one_row_at_most(tmp_path):
     path = tmp_path / "a.csv"
-    whole, last = toy.written(path), len(log.line_of(toy.ROWS[-1]))
+    whole, last = toy.written(path), len(records.LEDGER.line_of(toy.ROWS[-1]))
     cuts = {
         0,
         1,
         5,
-        len(records.HEADER) - 1,
-        len(records.HEADER),
-        len(records.HEADER) + 1,
+        len(records.LEDGER.header) - 1,
+        len(records.LEDGER.header),
+        len(records.LEDGER.header) + 1,
         len(whole) - 1,
         len(whole) - last,
     }
     for cut in cuts | set(random.Random(0).sample(range(len(whole)), 25)):
         path.write_bytes(whole[:cut])
-        if cut not in (len(records.HEADER), len(whole) - last):
+        if cut not in (len(records.LEDGER.header), len(whole) - last):
             with pytest.raises(RecordsError):
                 records.load(path)
         with log.open_log(path) as file:
-            assert len(file.keys) == whole[len(records.HEADER) : cut].count(b"\n")
+            assert len(file.keys) == whole[len(records.LEDGER.header) : cut].count(b"\n")
             file.append([row for row in toy.ROWS if row["key"] not in file.keys])
         assert path.read_bytes() == whole
+
+
+def test_an_interruption_in_a_folder_loses_one_row_of_one_file_at_most(tmp_path):
+    rows = [row | {"key": f"{name} {row['key']}", "experiment": name} for name in ("a", "b") for row in toy.ROWS]
+    with log.open_log(tmp_path / "runs") as file:
+        file.append(rows)
+    whole = {path: path.read_bytes() for path in ledgers.files_at(tmp_path / "runs")}
+    assert [path.name for path in whole] == ["a.csv", "b.csv"]
+    first, second = whole
+    for cut in (0, 5, len(records.LEDGER.header), len(whole[second]) - 40, len(whole[second]) - 1):
+        second.write_bytes(whole[second][:cut])
+        with log.open_log(tmp_path / "runs") as file:
+            assert first.read_bytes() == whole[first]
+            assert sum(key.startswith("a") for key in file.keys) == len(toy.ROWS)
+            file.append([row for row in rows if row["key"] not in file.keys])
+        assert {path: path.read_bytes() for path in ledgers.files_at(tmp_path / "runs")} == whole
+
+
+def test_failed_runs_are_taken_out_of_the_files_in_which_they_stand(tmp_path):
+    rows = [row | {"key": f"{name} {row['key']}", "experiment": name} for name in ("a", "b") for row in toy.ROWS]
+    with log.open_log(tmp_path / "runs") as file:
+        file.append([row | {"error": "lost" if row is rows[-1] else ""} for row in rows])
+    before = {path.name: path.read_bytes() for path in ledgers.files_at(tmp_path / "runs")}
+    with log.open_log(tmp_path / "runs", retry_failed=True) as file:
+        assert file.keys == {row["key"] for row in rows[:-1]}
+    after = {path.name: path.read_bytes() for path in ledgers.files_at(tmp_path / "runs")}
+    assert after["a.csv"] == before["a.csv"]
+    assert after["b.csv"] == b"".join(before["b.csv"].splitlines(keepends=True)[:-1])
 
 
 def test_a_full_disk_leaves_the_file_whole(tmp_path):

@@ -14,7 +14,7 @@ NOTHING_HEAVY = """
 import sys
 import tl_base, tl_base.files, tl_helpers
 from tl_helpers import measures
-assert tl_helpers.asset("records.csv").is_file()
+assert tl_helpers.asset("records").is_dir()
 print(sorted({"keras", "tensorflow", "pandas", "matplotlib"} & set(sys.modules)))
 """
 

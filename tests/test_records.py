@@ -1,7 +1,8 @@
-"""Reading the recorded runs: the file that ships, damaged files, what rows say about the arms that were compared."""
+"""Reading the recorded runs: those that ship, damaged files, what rows say about the arms that were compared."""
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tl_experiments as experiments
-from tl_experiments import arms, evidence, log
-from tl_helpers import records
+from tl_base import ledgers, trials
+from tl_experiments import arms, evidence, log, protocol
+from tl_helpers import data, records
 from tl_helpers.records import RecordsError
 
 VERSION = f"# schema {records.SCHEMA_VERSION}"
@@ -31,14 +33,26 @@ def test_nothing_is_missing_in_the_records_that_ship(shipped):
         assert {run.key for run in experiments.expand(make(shipped))} <= set(shipped.key)
 
 
+def digests(folder):
+    """Digest the files of a folder of records, by their names."""
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in ledgers.files_at(folder)}
+
+
 def test_a_run_of_what_is_recorded_leaves_the_file_as_it_was(shipped, tmp_path, root):
-    ours, path = root / "tl_helpers" / "assets" / "records.csv", tmp_path / "records.csv"
-    path.write_bytes(ours.read_bytes())
-    before = hashlib.sha256(ours.read_bytes()).hexdigest()
+    ours, path = root / "tl_helpers" / "assets" / "records", tmp_path / "records"
+    shutil.copytree(ours, path)
+    before = digests(ours)
     grids = [grid for make in experiments.known().values() for grid in make(shipped)]
     assert len(experiments.run(grids, path, progress=False)) == len(shipped)
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
-    assert hashlib.sha256(ours.read_bytes()).hexdigest() == before
+    assert digests(path) == before
+    assert digests(ours) == before
+
+
+def test_each_experiment_has_its_file(shipped, root):
+    names = {ledgers.file_of(name) for name in shipped.experiment}
+    assert {path.name for path in (root / "tl_helpers" / "assets" / "records").iterdir()} >= names
+    assert set(digests(root / "tl_helpers" / "assets" / "records")) == names
+    assert "sweep-choice.csv" in names
 
 
 def test_arms_have_one_order_in_tables():
@@ -90,7 +104,7 @@ def test_the_learning_rate_with_the_best_mean_is_chosen():
     assert records.chosen_rate(rows, "mnist", 5, "a") == 0.2
     full = table(labels_per_class=[None, 5], learning_rate=[0.3, 0.4], validation_accuracy=[0.1, 0.2], seed=[1, 1])
     assert records.chosen_rate(full, "mnist", None, "a") == 0.3
-    assert records.chosen_rates(full).tolist() == [0.4, 0.3]
+    assert records.chosen(full, ["labels_per_class", "arm"], "tuning").learning_rate.tolist() == [0.4, 0.3]
     with pytest.raises(RecordsError, match="No tuning record for 'b'"):
         records.chosen_rate(rows, "mnist", 5, "b")
 
@@ -98,7 +112,7 @@ def test_the_learning_rate_with_the_best_mean_is_chosen():
 def test_a_rate_tried_on_fewer_seeds_is_no_fair_choice():
     rows = table(learning_rate=[0.1, 0.1, 0.2], validation_accuracy=[0.5, 0.6, 0.9], seed=[1, 2, 1])
     with pytest.raises(RecordsError, match="different seeds"):
-        records.chosen_rates(rows)
+        records.chosen_rate(rows, "mnist", 5, "a")
 
 
 @settings(max_examples=60, deadline=None)
@@ -138,6 +152,92 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, change, message):
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(RecordsError, match="is not there"):
         records.load(tmp_path / "none.csv")
+    with pytest.raises(RecordsError, match="holds no file of records"):
+        records.load(tmp_path)
+
+
+TWO = [row | {"history": "", "experiment": name} for row in toy.ROWS for name in ("one", "Two b")]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make a folder with the records of two experiments."""
+    folder = tmp_path / "runs"
+    with log.open_log(folder) as file:
+        file.append([row | {"key": f"{i:016x}"} for i, row in enumerate(TWO)])
+    return folder
+
+
+def test_a_folder_is_read_as_one_table_in_the_order_of_its_files(folder):
+    (folder / "notes.txt").write_text("not a file of records")
+    (folder / "._one.csv").write_text("what a Mac leaves on a stick")
+    table = records.load(folder)
+    assert list(table.experiment) == ["one"] * 6 + ["Two b"] * 6
+    assert list(table.key) == [f"{i:016x}" for i in (*range(0, 12, 2), *range(1, 12, 2))]
+    pd.testing.assert_frame_equal(records.load(folder / "one.csv"), table[:6])
+
+
+def without_end(folder):
+    (folder / "one.csv").write_text((folder / "one.csv").read_text()[:-30])
+
+
+def damaged(folder):
+    (folder / "one.csv").write_text((folder / "one.csv").read_text().replace("kill", "kiln").replace("one", "won", 1))
+
+
+def foreign(folder):
+    (folder / "temperatures.csv").write_text("day,degrees\n1,20\n")
+
+
+def doubled(folder):
+    lines = (folder / "two-b.csv").read_text().splitlines()
+    with (folder / "one.csv").open("a") as file:
+        file.write(lines[-1] + "\n")
+
+
+def copied(folder):
+    shutil.copy(folder / "one.csv", folder / "one (copy).csv")
+
+
+def renamed(folder):
+    (folder / "two-b.csv").rename(folder / "three.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without_end, r"one\.csv: the last line has no end"),
+        (damaged, r"one\.csv: line 3 is damaged"),
+        (foreign, r"temperatures\.csv: expected '# schema 4' in line 1, found 'day,degrees'"),
+        (doubled, "1 runs stand there twice, the first is 000000000000000b"),
+        (copied, "6 runs stand there twice"),
+        (renamed, r"three\.csv: 6 runs belong elsewhere, the first into two-b\.csv"),
+        (lambda folder: (folder / "sub.csv").mkdir(), r"sub\.csv is a folder; expected a file"),
+    ],
+)
+def test_what_is_wrong_in_a_folder_is_said_and_nothing_is_read(folder, change, message):
+    change(folder)
+    before = {path.name: path.read_bytes() for path in folder.glob("*.csv") if path.is_file()}
+    with pytest.raises(RecordsError, match=message):
+        records.load(folder)
+    if change is not without_end:  # that one is mended
+        with pytest.raises(RecordsError, match=message), log.open_log(folder):
+            pass
+    assert {path.name: path.read_bytes() for path in folder.glob("*.csv") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("reference", "reference.csv"),
+        ("sweep choice", "sweep-choice.csv"),
+        ("", "unnamed.csv"),
+        ("../up", "..%2fup.csv"),
+        ("Größe", "gr%c3%b6%c3%9fe.csv"),
+    ],
+)
+def test_a_file_is_named_after_its_experiment(name, file):
+    assert ledgers.file_of(name).lower() == file
 
 
 def test_gains_are_paired_by_seed_and_in_points():
@@ -184,11 +284,49 @@ def test_the_dead_runs_of_the_records_are_known(shipped):
     found = records.dead(shipped)
     assert sorted(zip(found.experiment, found.arm, found.seed, strict=True)) == [
         ("choice", "from scratch", 104),
+        ("published choice", "from scratch", 104),
         ("sweep", "B1B, 0 frozen", 7),
         ("sweep", "B1B, 0 frozen", 8),
     ]
     assert found.test_accuracy.dropna().tolist() == [0.2, 0.2]
 
 
-def test_records_and_curves_are_small(root):
-    assert (root / "tl_helpers" / "assets" / "records.csv").stat().st_size < 6_000_000
+def test_a_recorded_fact_says_whether_a_run_collapsed():
+    """Where it is known, it is not guessed: neither from the accuracy of chance nor against it."""
+    table = pd.concat([ended("mnist", [2.3026], 0.1), ended("mnist", [2.3026], 0.1), ended("toy", [0.5], 0.4)])
+    facts = [{"training accuracy": 0.1}, {"training accuracy": 0.1, "collapsed": True}, {"training accuracy": 0.4}]
+    table = table.assign(seed=range(3), measures=[json.dumps(fact) for fact in facts]).reset_index(drop=True)
+    assert list(records.dead(table).seed) == [1]
+    table.loc[2, "measures"] = json.dumps(facts[1])
+    assert list(records.dead(table).seed) == [1, 2]
+    assert records.dead(table[:0]).columns.equals(table.columns)
+
+
+def test_where_classes_are_of_unequal_size_one_answer_is_right_as_often_as_the_largest():
+    counts, entropy = trials.UNEVEN["trashnet-5"], 1.59901  # of 403, 501, 410, 594 and 482 photographs
+    assert trials.guessed(entropy, 594 / 2390, counts)
+    assert not trials.guessed(np.log(5), 594 / 2390, counts)
+    assert not trials.guessed(entropy, 1 / 5, counts)
+    assert trials.guessed(np.log(5), 1 / 5, [1] * 5)
+    assert trials.guessed(np.log(5), 1 / 5, [7] * 5)
+    full = ended("trashnet-5", [1.5976], 0.24839)
+    assert len(records.dead(full)) == 0  # five of each class: then this is something else
+    assert len(records.dead(full.assign(labels_per_class=None))) == 1
+
+
+@pytest.mark.parametrize("name", ["mnist", "digits", "trashnet-5"])
+def test_the_sizes_of_unequal_classes_are_those_of_the_data(name):
+    whole = {"required": False, "complete": True}
+    dataset = data.digits() if name == "digits" else data.load(name.partition("-")[0], **whole)
+    if dataset is None:
+        pytest.skip("the data set is not here")
+    if name == "trashnet-5":
+        dataset = data.only(dataset, protocol.CLASSES, name)
+    labels = dataset.labels[~dataset.held_out] if name == "mnist" else dataset.labels
+    assert tuple(np.bincount(labels)) == trials.UNEVEN[name]
+
+
+def test_records_and_curves_are_small(root, shipped):
+    sizes = [path.stat().st_size for path in ledgers.files_at(root / "tl_helpers" / "assets" / "records")]
+    assert max(sizes) < 2_000_000
+    assert sum(sizes) / len(shipped) < 590  # bytes a run

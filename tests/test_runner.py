@@ -13,8 +13,9 @@ def by_key(table):
     return table.set_index("key").sort_index()
 
 
-def test_stopped_by_ctrl_c_it_goes_on_where_it_was(tmp_path):
-    path, calls = tmp_path / "a.csv", []
+@pytest.mark.parametrize("name", ["a.csv", "runs"])
+def test_stopped_by_ctrl_c_it_goes_on_where_it_was(tmp_path, name):
+    path, calls = tmp_path / name, []
 
     def stopped_at_the_third(batch, memory, threads):
         calls.append(batch)

@@ -226,10 +226,23 @@ def test_scores_of_features_are_recorded_for_single_runs_and_for_many(seeds):
         assert json.loads(row["measures"])["logme"] == pytest.approx(wanted, rel=1e-3)
 
 
-def cka(ours, theirs):
-    """Compute linear CKA from the similarities of the images instead of the covariances of the features."""
-    centred = [x.reshape(len(x), -1) - x.reshape(len(x), -1).mean(0) for x in (ours, theirs)]
-    first, second = (x.astype(float) @ x.T for x in centred)
+def cka(ours, theirs, debiased=False):
+    """Compute linear CKA from the similarities of the images instead of the covariances of the features.
+
+    Biased, they are centred; debiased, U-centred: those of an image with itself left out (Székely and Rizzo, 2014).
+    """
+    count, flat = len(ours), [x.reshape(len(x), -1).astype(float) for x in (ours, theirs)]
+    centred = []
+    for kernel in (x @ x.T for x in flat):
+        if debiased:
+            np.fill_diagonal(kernel, 0)
+        fewer = 2 * debiased
+        each = kernel.sum(0) / (count - fewer)
+        kernel += kernel.sum() / ((count - fewer) * (count - debiased)) - each - each[:, None]
+        if debiased:
+            np.fill_diagonal(kernel, 0)
+        centred.append(kernel)
+    first, second = centred
     return np.sum(first * second) / np.linalg.norm(first) / np.linalg.norm(second)
 
 
@@ -251,6 +264,19 @@ def test_shifts_and_alikeness_are_those_of_the_trained_network():
         images = split.test.images[: workbench.CKA_IMAGES]
         alike = {layer: cka(*(models.outputs(each, images) for each in pair)) for layer, pair in parts.items()}
         assert measured["cka"] == pytest.approx(alike, abs=0.01)
+
+
+def test_each_form_of_cka_goes_by_its_name(monkeypatch):
+    monkeypatch.setattr(workbench, "CKA_IMAGES", 12)  # so few that the bias is large
+    (run,) = experiments.Grid("toy", **toy.TOY | {"seed": [0]}, measures=["cka", "debiased cka"]).runs()
+    store, other = Store(), models.source_cnn(seed=9)
+    measured = workbench._measured(store, run, store.split(run), other)
+    images = data.few_shot(toy.digits(), 5, 0).test.images[:12]
+    for layer in workbench.CKA_LAYERS:
+        seen = [models.outputs(models.features_at(each, layer), images) for each in (toy.source(), other)]
+        assert measured["cka"][layer] == pytest.approx(cka(*seen), abs=1e-4)
+        assert measured["debiased cka"][layer] == pytest.approx(cka(*seen, debiased=True), abs=1e-4)
+    assert measured["cka"]["conv3"] > measured["debiased cka"]["conv3"] + 0.01
 
 
 def test_answers_to_some_test_images_are_recorded():

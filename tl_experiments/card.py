@@ -1,4 +1,4 @@
-"""What stands behind a file of records: how many runs, on which data, machines and versions, and whether they repeat.
+"""What stands behind the records: how many runs, on which data, machines and versions, and whether they repeat.
 
 Taught in: chapter 4.1 (Results).
 """
@@ -26,12 +26,12 @@ TOLERANCE = 0.02  # of accuracy: another number of threads rounds otherwise, and
 
 
 def card(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """Sum up a file of records.
+    """Sum up records.
 
     Parameters
     ----------
     path : path-like, optional
-        By default the file that ships with the package.
+        As for `records.load`; by default the records that ship with the package.
 
     Returns
     -------
@@ -68,9 +68,14 @@ def card(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
 
 
 def write_card(path: str | os.PathLike[str]) -> None:
-    """Write the card of a file of records beside it, atomically: ``records.csv`` has ``records.json``."""
-    path = Path(path)
+    """Write the card of records beside their file or folder, atomically.
+
+    The folder ``records`` has ``records.json``, and so has the file ``records.csv``.
+    """
+    path = Path(path).absolute()
     target = path.with_suffix(".json") if path.suffix != ".json" else path.with_name(f"{path.name}.card.json")
+    if path.is_dir():
+        target = path.with_name(f"{path.name}.json")
     files.write(target, json.dumps(card(path), indent=1) + "\n")
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from tl_experiments.grid import Grid, Run, expand
+from tl_experiments.log import so_far
 from tl_experiments.names import ExperimentError
 from tl_experiments.plan import POINTS, batches, prefix_key
 from tl_experiments.runner import Where, distribute
-from tl_helpers import records
 
 if TYPE_CHECKING:
     import keras
@@ -92,7 +92,7 @@ def estimate(
     Seconds of a batch = start + steps · step + images of the frozen prefix · its forward pass + scored images · forward
     pass of the rest. Taught in: How fast.
     """
-    done = set(records.load(path).key) if path and os.path.lexists(path) else set()
+    done = set(so_far(path).key) if path else set()
     missing = batches([run for run in expand(grids) if run.key not in done])
     samples = {_kind(batch): batch for batch in missing}
     costs = dict(distribute(_measured, list(samples.items()), **where))

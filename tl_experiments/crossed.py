@@ -354,7 +354,7 @@ def shifts(table: pd.DataFrame) -> list[Grid]:
 def siblings(table: pd.DataFrame) -> list[Grid]:
     """Compare networks layer by layer: with their source, and with a sibling of another seed (debiased CKA)."""
     names = (_TUNED, arms.SCRATCH.name)
-    return _reported("siblings", table, names, (20,), pairs=("far",), measures=("cka", "siblings"))
+    return _reported("siblings", table, names, (20,), pairs=("far",), measures=("debiased cka", "siblings"))
 
 
 SCORED = {

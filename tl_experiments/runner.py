@@ -17,10 +17,9 @@ from tqdm import tqdm
 
 from tl_experiments import fingerprints, recipes
 from tl_experiments.grid import Grid, Run, expand
-from tl_experiments.log import Log, open_log
+from tl_experiments.log import Log, open_log, so_far
 from tl_experiments.names import ExperimentError, named
 from tl_experiments.plan import MEMORY, batches
-from tl_helpers import records
 
 Row = Mapping[str, Any]
 Work = Callable[[Sequence[Run], int, int | None], Sequence[Row]]
@@ -57,13 +56,14 @@ def run(
     work: Work | None = None,
     **where: Unpack[Where],
 ) -> pd.DataFrame:
-    """Do the runs of a grid that a file of records lacks, and add their rows to it.
+    """Do the runs of a grid that are not recorded yet, and add their rows to the records.
 
     Parameters
     ----------
     grids : Grid or sequence of Grid
     path : path-like
-        File of records; it is begun if it is not there. Interrupted at any moment and called again, the rest is done.
+        Records: a folder, in which each experiment has its file, or one file, whose name has an ending; they are begun
+        if they are not there. Interrupted at any moment and called again, the rest is done.
     retry_failed, progress : bool
         Do failed runs again, whose recorded error stands by default; show rate and remaining time.
     work : callable, optional
@@ -79,7 +79,7 @@ def run(
     Raises
     ------
     RecordsError
-        If the file cannot be used or written. As `ExperimentError`, if dask is asked for and not installed, or if a
+        If a file cannot be used or written. As `ExperimentError`, if dask is asked for and not installed, or if a
         source, target, teacher or rules of that name were others when rows of the same experiment were made.
 
     Notes
@@ -92,14 +92,14 @@ def run(
     _say_if_empty(runs, grids)
     with open_log(path, retry_failed) as log:
         _do_missing(log, runs, work, progress, where)
-    table = records.load(path)
+    table = so_far(path)
     table = table[table.key.isin({run.key for run in runs})].reset_index(drop=True)
     _say_if_failed(table)
     return table
 
 
 def _do_missing(log: Log, runs: Sequence[Run], work: Work | None, progress: bool, where: Where) -> None:
-    """Do what a file lacks, and add each batch to it as soon as it is done."""
+    """Do what is missing, and record each batch as soon as it is done."""
     missing = [run for run in runs if run.key not in log.keys]
     wanted = {} if work else _identified(log, runs, missing, where)
     own = sorted({item for names in wanted.values() for item in names.values() if ":" in item[0]})

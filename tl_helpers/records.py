@@ -1,21 +1,19 @@
-"""The recorded runs: one file, checked when it is read, and what its rows say about the arms that were compared.
+"""The recorded runs: one file an experiment, checked when they are read, and what their rows say about arms.
 
-The first line of the file names the schema version, the second the columns. The last column of each row is the CRC-32
-of what stands before it: a row that was cut off or altered is noticed. `tl_experiments` computes and writes the rows.
+How such files look is `tl_base.ledgers`; `tl_experiments` computes and writes the rows.
 Taught in: chapter 4 (Worked example).
 """
 
-import io
 import json
-import os
-import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tl_base import files
+from tl_base import trials
+from tl_base.files import PathLike
+from tl_base.ledgers import Ledger
+from tl_base.ledgers import RecordsError as RecordsError  # chapters reach it here
 from tl_helpers import asset
 from tl_helpers.measures import Interval, paired_interval
 
@@ -26,11 +24,10 @@ _SCORES = ["label_noise", "validation_accuracy", "test_accuracy", "trainable_par
 _NOTES = ["history", "measures", "fingerprints", "error", "date", "machine"]
 TEXT = {*_NAMES, "settings", *_NOTES}
 COLUMNS = [*_NAMES, *_COUNTS, "settings", *_SCORES, *_NOTES]
-HEADER = f"# schema {SCHEMA_VERSION}\n{','.join([*COLUMNS, 'check'])}\n"
-REMEDY = "Restore the file from git or a copy, or move it away: the runner then computes its rows again."
+LEDGER = Ledger(SCHEMA_VERSION, COLUMNS, TEXT, {"labels_per_class"}, "experiment", "python -m tl_experiments")
 
 FAR, NEAR, DIGITS = ("cifar10", "mnist"), ("cifar10-a", "cifar10-b"), ("digits", "mnist")
-CLASSES = {"mnist": 10, "digits": 10, "cifar10-b": 5, "trashnet": 6}
+CLASSES = {"mnist": 10, "digits": 10, "cifar10-b": 5, "trashnet": 6, "trashnet-5": 5}
 SOURCELESS = ("from scratch", "logistic regression on pixels", "linear head, random features")
 _HEADS = ("linear head, source features", "Dense(512) head, source features", "linear head, random features")
 _TUNED = ("fine-tuned from the source", "from scratch", "logistic regression on pixels", "LP-FT", "L2-SP")
@@ -41,17 +38,14 @@ _CUTS = (
 ORDER = [*_HEADS, *_TUNED, *_TAUGHT, *_CUTS, "the document's recipe"]  # of arms in tables
 
 
-class RecordsError(ValueError):
-    """A file of records is not what was expected, or does not hold what is asked of it."""
-
-
-def load(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
+def load(path: PathLike | None = None) -> pd.DataFrame:
     """Read recorded runs.
 
     Parameters
     ----------
     path : path-like, optional
-        By default the file that ships with the package.
+        A file of records, or a folder of them; by default the folder that ships with the package, where each
+        experiment has its file.
 
     Returns
     -------
@@ -60,80 +54,22 @@ def load(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
         set was not scored; both accuracies where the run failed, and then ``error`` says why. ``seconds`` is the wall
         time of its training, and of what was computed of its frozen part; runs that were done together share theirs
         equally. ``head`` is ``""`` for a linear head and ``"512"`` for one hidden layer. ``settings`` and ``measures``
-        are JSON; the latter maps each name of `Grid.measures` to what was measured. ``fingerprints`` is JSON too: what
-        the names of source and target, of a teacher and of rules, stood for when the run was done.
+        are JSON; the latter maps each name of `Grid.measures` to what was measured, and ``"training accuracy"`` to the
+        share of the training labels, as trained on, that the network answers rightly at the end; where it answers all
+        its images alike, ``"collapsed"`` is true. Runs from before that have neither. ``fingerprints`` is JSON too:
+        what the names of source and target, of a teacher and of rules, stood for when the run was done.
 
     Raises
     ------
     RecordsError
-        If the file is missing, no regular file, of another schema version, or has damaged rows: all is read, or
-        nothing.
+        If a file is missing, no regular file, of another schema version, or has damaged rows; if a run stands there
+        twice, or in a folder in another file than that of its experiment: all is read, or nothing.
 
     Notes
     -----
     Taught in: chapter 4 (Worked example).
     """
-    path = place(path or asset("records.csv"))
-    table = pd.read_csv(
-        io.StringIO("\n".join([HEADER.splitlines()[1], *sound_lines(path)])),
-        dtype=dict.fromkeys(TEXT, str) | {"labels_per_class": "Int64"},
-        keep_default_na=False,
-        na_values={name: [""] for name in COLUMNS if name not in TEXT},
-    ).drop(columns="check")
-    twice = table.key[table.key.duplicated()]
-    if len(twice):
-        raise RecordsError(f"{path}: {len(twice)} runs stand there twice, the first is {twice.iloc[0]}. {REMEDY}")
-    return table
-
-
-def place(path: str | os.PathLike[str]) -> Path:
-    """Return where a file of records is or would be, links followed, as `tl_base.files.regular` does.
-
-    Raises
-    ------
-    RecordsError
-        If it is no regular file, or its folder is not there.
-    """
-    try:
-        return files.regular(path)
-    except files.FileError as error:
-        raise RecordsError(f"Records: {error}") from error
-
-
-def checksum(line: str) -> str:
-    """Return what the last column of a row says: the CRC-32 of the columns before it, in hexadecimal digits."""
-    return f"{zlib.crc32(line.encode()):08x}"
-
-
-def sound_lines(path: Path) -> list[str]:
-    """Return the lines of all rows, once each of them has proved sound.
-
-    Raises
-    ------
-    RecordsError
-        As for `load`.
-    """
-    try:
-        text = path.read_bytes().decode()
-    except FileNotFoundError:
-        raise RecordsError(f"{path} is not there. `python -m tl_experiments` computes records.") from None
-    except OSError as error:
-        raise RecordsError(f"{path} cannot be read ({error}).") from error
-    except UnicodeDecodeError as error:
-        raise RecordsError(f"{path}: damaged, not text ({error}). {REMEDY}") from error
-    version = text.partition("\n")[0]
-    if version != HEADER.partition("\n")[0]:
-        raise RecordsError(f"{path}: expected '# schema {SCHEMA_VERSION}' in line 1, found {version[:60]!r}. {REMEDY}")
-    if not text.startswith(HEADER):
-        raise RecordsError(f"{path}: other columns in line 2 than {', '.join(COLUMNS)}. {REMEDY}")
-    *lines, rest = text.removeprefix(HEADER).split("\n")
-    if rest:
-        raise RecordsError(f"{path}: the last line has no end: a runner was interrupted. Start it again.")
-    for number, line in enumerate(lines, 3):
-        body, _, check = line.rpartition(",")
-        if check != checksum(body):
-            raise RecordsError(f"{path}: line {number} is damaged (its checksum is wrong). {REMEDY}")
-    return lines
+    return LEDGER.read(path or asset("records"))
 
 
 def history(row: Mapping[str, object] | pd.Series) -> dict[str, list[float]]:
@@ -271,17 +207,16 @@ def dead(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Its rows whose loss ends at log K, that of equal probabilities for K classes (to a thousandth), and whose
-        validation accuracy is 1 / K: one answer for every image. Runs of targets that are not the book's own are left
-        out, as their K is not known.
+        Its rows with the fact ``"collapsed"``. For runs from before that was recorded, those with the loss and the
+        validation accuracy of one answer for every image, as `tl_base.trials.collapsed` tells; runs of targets that are
+        not the book's own are then left out, as their classes are not known.
 
     Notes
     -----
-    In the records it comes with the highest of the tried rates alone, 0.01. Taught in: chapter 4.1 (Results).
+    In the first records it comes with the highest of the tried rates alone, 0.01. Taught in: chapter 4.1 (Results).
     """
-    rows = table[np.isclose(table.validation_accuracy, 1 / table.target.map(CLASSES))]
-    ends = [(history(row)["loss"] or [np.nan])[-1] / np.log(CLASSES[row.target]) for _, row in rows.iterrows()]
-    return rows[np.abs(np.array(ends, float) - 1) < 1e-3]
+    told = table[["target", "labels_per_class", "validation_accuracy", "measures", "history"]].to_dict("records")
+    return table[np.fromiter((trials.collapsed(row, CLASSES.get(row["target"])) for row in told), bool)]
 
 
 def chosen(table: pd.DataFrame, by: Sequence[str], experiment: str) -> pd.DataFrame:
@@ -307,47 +242,11 @@ def chosen(table: pd.DataFrame, by: Sequence[str], experiment: str) -> pd.DataFr
         If there is no such experiment or column; if a rate was tried on other seeds than the others of its arm, failed
         runs included: they would not be paired.
     """
-    runs, by = of_experiment(table, experiment), list(by)
-    if unknown := set(by) - set(table.columns):
-        raise RecordsError(f"Records have no column {sorted(unknown)[0]!r}. They have {', '.join(table.columns)}.")
-    rows = runs[runs.validation_accuracy.notna()]
-    if rows.empty:
-        raise RecordsError(f"All runs of the experiment {experiment!r} failed. The first: {runs.error.iloc[0]}")
-    trials = rows.groupby([*by, "learning_rate", "settings"], dropna=False)
-    uneven = trials.seed.agg(lambda seeds: str(sorted(seeds))).groupby(by, dropna=False).nunique() > 1
-    if uneven.any():
-        arm = uneven.index[uneven][0]
-        raise RecordsError(f"The rates of {arm} were tried on different seeds. Run its tuning to the end first.")
-    best = trials.validation_accuracy.mean().groupby(by, dropna=False).idxmax()
-    return pd.DataFrame([i[-2:] for i in best], index=best.index, columns=["learning_rate", "settings"])
-
-
-def chosen_rates(
-    table: pd.DataFrame,
-    by: Sequence[str] = ("source", "target", "labels_per_class", "arm"),
-    experiment: str = "tuning",
-) -> pd.Series:
-    """Choose learning rates from tuning runs, as `chosen` chooses rates and settings together.
-
-    Returns
-    -------
-    pandas.Series
-        Learning rate, indexed by `by`; of two rates with equal means the lower one.
-
-    Raises
-    ------
-    RecordsError
-        As for `chosen`.
-
-    Notes
-    -----
-    Taught in: chapter 4 (Worked example).
-    """
-    return chosen(table, by, experiment).learning_rate
+    return trials.best(of_experiment(table, experiment), by)
 
 
 def chosen_rate(table: pd.DataFrame, target: str, labels_per_class: int | None, arm: str) -> float:
-    """Choose one arm's learning rate: `chosen_rates` for a target and a number of labels.
+    """Choose one arm's learning rate as `chosen` does, for a target and a number of labels.
 
     Parameters
     ----------
@@ -372,4 +271,4 @@ def chosen_rate(table: pd.DataFrame, target: str, labels_per_class: int | None, 
     rows = table[(table.experiment == "tuning") & (table.target == target) & (table.arm == arm) & labels.fillna(False)]
     if rows.validation_accuracy.notna().sum() == 0:
         raise RecordsError(f"No tuning record for {arm!r} on {target!r} with {labels_per_class} labels per class.")
-    return float(chosen_rates(rows, by=["arm"]).loc[arm])
+    return float(chosen(rows, ["arm"], "tuning").learning_rate[arm])
