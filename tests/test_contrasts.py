@@ -31,13 +31,20 @@ def test_parts_of_the_variance_are_those_of_a_two_way_analysis_of_variance():
     assert found.interval() == Interval(found.mean, pytest.approx(4 - half), pytest.approx(4 + half), 9)
 
 
-def test_an_interval_leaves_0_out_at_just_its_p_value():
+def test_a_decision_rests_on_the_cautious_interval():
+    """Cochran's quantile lies between Student's for draws and for trainings; nothing is pooled."""
     found = contrasts.estimate([[TABLE]])
-    assert found.half_width(1 - found.p_value) == pytest.approx(abs(found.mean))
-    alike = contrasts.estimate([[np.random.default_rng(3).normal(0.5, 1, (5, 5))]])
-    assert len(alike.errors) == 2  # pooled too
-    assert alike.half_width(1 - alike.p_value) == pytest.approx(abs(alike.mean))
+    assert found.cautious_half_width(found.p_value) == pytest.approx(abs(found.mean))
+    error = found.errors[0][0]
+    assert sum(part for part, _ in found.cautious) == pytest.approx(error**2)
+    assert found.cautious_half_width(0.01) == pytest.approx(-stats.t.ppf(0.005, 2) * error)
+    pooled = contrasts.estimate([[np.random.default_rng(3).normal(0.5, 1, (5, 5))]])
+    assert len(pooled.errors) == 2
+    shares = np.array([part for part, _ in pooled.cautious])
+    assert shares[0] / shares[1] == pytest.approx(pooled.draws / pooled.sources)
+    assert shares.sum() == pytest.approx(max(pooled.draws, pooled.sources, pooled.draws + pooled.sources - pooled.rest))
     assert contrasts.estimate([[[[0.0, 0.0]]]]).p_value == 1
+    assert contrasts.estimate([[[[1.0, 1.0]]]]).p_value == 1e-12
 
 
 def test_without_trainings_it_is_students_interval_over_draws():
@@ -142,6 +149,15 @@ def test_the_coverage_that_ships_lies_where_it_should():
     assert 0.93 <= np.mean([row["covered"] for row in cases]) <= 0.97
 
 
+def test_a_decision_among_many_errs_no_more_often_than_it_says():
+    """With pooling, 2.3 in a hundred such tables would be called different from 0 at a level of one in a hundred."""
+    generator, wrong = np.random.default_rng(4), 0
+    for _ in range(2000):
+        found = contrasts.estimate([simulated.block(((5, 3),), (0.0, 2.0, 1.0), generator)])
+        wrong += found.cautious_half_width(0.01) < abs(found.mean - simulated.MEAN)
+    assert wrong <= stats.binom.ppf(0.999, 2000, 0.01)
+
+
 # --- Ranks -----------------------------------------------------------------------------------------------------------
 
 
@@ -168,7 +184,7 @@ def test_checkpoints_of_one_training_are_no_independent_sources():
 def test_holm_goes_step_by_step_and_stops():
     found = contrasts.holm([0.011, 0.04, 0.03, 0.012])
     assert [decided for decided, _ in found] == [True, False, False, True]
-    assert [1 - confidence for _, confidence in found] == pytest.approx([0.05 / 4, 0.05 / 1, 0.05 / 2, 0.05 / 3])
+    assert [level for _, level in found] == pytest.approx([0.05 / 4, 0.05 / 1, 0.05 / 2, 0.05 / 3])
     assert [decided for decided, _ in contrasts.holm([0.02, 0.02])] == [True, True]
     assert [decided for decided, _ in contrasts.holm([0.03, 0.03])] == [False, False]
     assert contrasts.holm([]) == []

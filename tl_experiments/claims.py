@@ -65,6 +65,8 @@ class Claim:
     margin : float
         What counts as little, in `unit`.
     unit : {"points", "", "τ"}
+    family : {"papers", "recipes"}
+        The hypotheses among which Holm's procedure counts it.
     seen : str
         What had been seen before the expectation was written.
     """
@@ -87,6 +89,7 @@ class Claim:
     expected: str
     margin: float
     unit: str = "points"
+    family: str = "papers"
     seen: str
 
     @property
@@ -161,6 +164,7 @@ def _claim(entry: Mapping[str, Any], where: str) -> Claim:
     for name in claim.experiments:
         _one_of("architecture", claim.networks, REPORTED[name][2], where)
     _one_of("expectation", (claim.expected,), EXPECTED, where)
+    _one_of("family", (claim.family,), ("papers", "recipes"), where)
     _one_of("score", (claim.score,), ("", *SCORES), where)
     if not claim.score and not claim.behind:
         raise ExperimentError(f"{where} compares with nothing. Name arms in behind, or a score to rank by.")

@@ -182,7 +182,7 @@ class Choices:
         rows = rows.assign(network=rows.source.map(network_of).astype(str))
         by = ["target", "network", "arm", "labels_per_class"]
         self._trials: dict[tuple[Any, ...], pd.DataFrame] = {}
-        for key, own in rows.groupby(by):
+        for key, own in rows.groupby(by) if len(rows) else ():
             trials = own.groupby(["learning_rate", "settings"])
             tried = trials.validation_accuracy.mean().rename("score").reset_index()
             tried["draws"] = trials.seed.agg(lambda seeds: tuple(sorted(seeds))).to_numpy()

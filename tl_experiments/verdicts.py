@@ -53,13 +53,13 @@ def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Dat
     table : pandas.DataFrame
         As `records.load` returns it.
     claims : sequence of Claim, optional
-        By default those of ``hypotheses.toml``. Holm's procedure counts those that have runs.
+        By default those of ``hypotheses.toml``. Holm's procedure counts those of a family that have runs.
 
     Returns
     -------
     pandas.DataFrame
-        A row a claim: ``key``, ``paper``, ``mean``, ``low``, ``high`` (95 %), ``margin``, ``unit``, ``verdict``, and
-        the same ``alive_…`` without collapsed runs, ``collapsed`` (how many), ``images`` (see `Found`), ``draws``,
+        A row a claim: ``key``, ``paper``, ``family``, ``mean``, ``low``, ``high`` (95 %), ``margin``, ``unit``, ``verdict``, and
+        the same ``alive_…`` without collapsed runs, ``level`` and ``half_width`` (Holm's, of the cautious interval), ``collapsed`` (how many), ``images`` (see `Found`), ``draws``,
         ``sources``, ``rest`` (parts of the variance), ``missing``. *not run* where an experiment has no rows at all.
 
     Raises
@@ -75,19 +75,23 @@ def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Dat
     there = set(table.experiment)
     ran = [claim for claim in claims if there.issuperset(claim.experiments)]
     found = [find(table, claim) for claim in ran]
-    with_all = contrasts.holm([one.estimate.p_value for one in found])
-    alive = contrasts.holm([(one.alive or one.estimate).p_value for one in found])
-    rows = {one.claim.key: _row(one, *turns) for one, *turns in zip(found, with_all, alive, strict=True)}
+    rows = {}
+    for family in dict.fromkeys(one.claim.family for one in found):
+        own = [one for one in found if one.claim.family == family]
+        with_all = contrasts.holm([one.estimate.p_value for one in own])
+        alive = contrasts.holm([(one.alive or one.estimate).p_value for one in own])
+        rows |= {one.claim.key: _row(one, *turns) for one, *turns in zip(own, with_all, alive, strict=True)}
     return pd.DataFrame([rows.get(each.key, {"verdict": "not run"}) | _about(each) for each in claims])
 
 
 def _about(claim: Claim) -> dict[str, Any]:
-    return {name: getattr(claim, name) for name in ("key", "paper", "margin", "unit", "expected")}
+    return {name: getattr(claim, name) for name in ("key", "paper", "family", "margin", "unit", "expected")}
 
 
 def _row(found: Found, with_all: tuple[bool, float], alive: tuple[bool, float]) -> dict[str, Any]:
     row: dict[str, Any] = {"collapsed": found.collapsed, "images": found.images, "missing": found.estimate.missing}
     row |= {name: getattr(found.estimate, name) for name in ("draws", "sources", "rest")}
+    row |= {"level": with_all[1], "half_width": found.estimate.cautious_half_width(with_all[1])}
     for prefix, estimate, (decided, _) in (
         ("", found.estimate, with_all),
         ("alive_", found.alive or found.estimate, alive),
@@ -210,7 +214,10 @@ def _images(rows: pd.DataFrame, claim: Claim) -> float | None:
 
 def _mean(rows: pd.DataFrame, what: Sequence[str]) -> float:
     """Return the mean accuracy of some rows, over what is compared of them."""
-    read = [rows.test_accuracy if not one else rows.measures.map(lambda text, one=one: _at(json.loads(text), one)) for one in what]
+    read = [
+        rows.test_accuracy if not one else rows.measures.map(lambda text, one=one: _at(json.loads(text), one))
+        for one in what
+    ]
     return float(pd.concat(read).astype(float).mean())
 
 
@@ -233,7 +240,7 @@ def _ranked(rows: pd.DataFrame, claim: Claim) -> Estimate:
     freedom = min(one.errors[0][1] for one in found)
     shape = tuple(itertools.chain(*(one.shape for one in found)))
     mean = float(np.mean([one.mean for one in found]))
-    return Estimate(mean, ((error, freedom),), 0.0, error**2, 0.0, shape)
+    return Estimate(mean, ((error, freedom),), ((error**2, freedom),), 0.0, error**2, 0.0, shape)
 
 
 def _whole_task(pair: str) -> list[str]:
