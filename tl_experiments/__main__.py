@@ -6,8 +6,8 @@ GRID is one or more of:
 or of the second plan, some 27 hours of one process, half of that with --jobs 2:
 {planned}
 
-Without GRID: all of the first list, in this order. What is recorded is not done again; stop it any time (Ctrl-C) and give the
-same command to go on. A run that fails has its error recorded; --retry-failed does it again.
+Without GRID: all of the first list, in this order. What is recorded is not done again; stop it any time (Ctrl-C) and
+give the same command to go on. A run that fails has its error recorded; --retry-failed does it again.
 
 Try:
   python -m tl_experiments --dry-run               list the missing runs and estimate their cost

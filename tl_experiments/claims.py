@@ -1,4 +1,4 @@
-"""The hypotheses of the second plan, read from ``hypotheses.toml``: what a paper claims, and the contrast that tests it.
+"""The hypotheses of the second plan, read from ``hypotheses.toml``: a paper's claim, and the contrast that tests it.
 
 The file was committed before the first reported run, and the records carry its digest. Whatever had been seen before,
 by which an expectation is not blind, stands in the field ``seen``.
@@ -147,7 +147,7 @@ def _claim(entry: Mapping[str, Any], where: str) -> Claim:
     if lacks := [name for name in needed if name not in entry]:
         raise ExperimentError(f"{where} lacks the field {lacks[0]!r}. Every hypothesis has {', '.join(needed)}.")
     _one_of("field", entry, known, where)
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     for name, field in known.items():
         if "tuple" in str(field.type) and not isinstance(values.get(name, ()), tuple):
             raise ExperimentError(f"{where}: {name} is a list, found {values[name]!r}. Write [{values[name]!r}].")

@@ -225,7 +225,7 @@ def _filled(table: Floats, before: Floats) -> tuple[Floats, int]:
     return np.where(lacks, fit.reshape(table.shape), table), int(lacks.sum())
 
 
-def rank_estimate(groups: Iterable[Sequence[tuple[ArrayLike, ArrayLike]]], kinds: Sequence[str]) -> Estimate:
+def rank_estimate(groups: Iterable[tuple[ArrayLike, ArrayLike]], kinds: Sequence[str]) -> Estimate:
     """Estimate the mean of Kendall's τ of two numbers over independent sources, several targets or arms averaged.
 
     Parameters

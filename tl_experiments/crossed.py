@@ -185,7 +185,7 @@ class Choices:
         for key, own in rows.groupby(by) if len(rows) else ():
             trials = own.groupby(["learning_rate", "settings"])
             tried = trials.validation_accuracy.mean().rename("score").reset_index()
-            tried["draws"] = trials.seed.agg(lambda seeds: tuple(sorted(seeds))).to_numpy()
+            tried["draws"] = [str(sorted(seeds)) for _, seeds in trials.seed]
             self._trials[tuple(key)] = tried
 
     def first(self, pair: str, network: str, candidate: Candidate, labels: int) -> tuple[float, Mapping[str, Any]]:

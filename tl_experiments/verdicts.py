@@ -58,9 +58,10 @@ def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Dat
     Returns
     -------
     pandas.DataFrame
-        A row a claim: ``key``, ``paper``, ``family``, ``mean``, ``low``, ``high`` (95 %), ``margin``, ``unit``, ``verdict``, and
-        the same ``alive_…`` without collapsed runs, ``level`` and ``half_width`` (Holm's, of the cautious interval), ``collapsed`` (how many), ``images`` (see `Found`), ``draws``,
-        ``sources``, ``rest`` (parts of the variance), ``missing``. *not run* where an experiment has no rows at all.
+        A row a claim: ``key``, ``paper``, ``family``, ``margin``, ``unit``, ``expected``; ``mean``, ``low``, ``high``
+        (95 %) and ``verdict``, and the same as ``alive_…`` without collapsed runs; ``level`` and ``half_width``, Holm's
+        and that of the cautious interval; ``collapsed``, how many runs; ``images`` (see `Found`); ``draws``,
+        ``sources``, ``rest``, the parts of the variance; ``missing`` cells. *not run* where an experiment has no rows.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Dat
     there = set(table.experiment)
     ran = [claim for claim in claims if there.issuperset(claim.experiments)]
     found = [find(table, claim) for claim in ran]
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for family in dict.fromkeys(one.claim.family for one in found):
         own = [one for one in found if one.claim.family == family]
         with_all = contrasts.holm([one.estimate.p_value for one in own])
@@ -154,11 +155,11 @@ def _cells(rows: pd.DataFrame, claim: Claim, pair: str, network: str) -> pd.Data
             one, other = (_values(own, *side, claim, network) for side in ((ahead, what), (behind, against)))
             draws = one.columns.intersection(other.columns)
             parts.append(sign * (one[draws] - other.reindex(index=one.index, columns=draws)))
-    draws = sorted(set.intersection(*(set(part.columns) for part in parts)))
-    whole = sum(part[draws].to_numpy() for part in parts) / len(claim.terms) / len(claim.labels)
+    shared = sorted(set.intersection(*(set(part.columns) for part in parts)))
+    whole = np.sum([part[shared].to_numpy() for part in parts], axis=0) / len(claim.terms) / len(claim.labels)
     if all(crossed.CANDIDATES[name].sourceless for name in (*claim.ahead, *claim.behind)):
         whole = whole[:1]
-    return pd.DataFrame(whole * (100 if claim.unit == "points" else 1), columns=draws)
+    return pd.DataFrame(whole * (100 if claim.unit == "points" else 1), columns=shared)
 
 
 def _values(rows: pd.DataFrame, arm: str, what: str, claim: Claim, network: str) -> pd.DataFrame:
@@ -183,7 +184,7 @@ def _values(rows: pd.DataFrame, arm: str, what: str, claim: Claim, network: str)
             f"{claim.key}: {arm!r} on {network} has {len(own)} of {cells.size} runs, {len(cells)} trainings × "
             f"{cells.shape[1]} draws. Do the grid to the end first; a run that failed has a row too."
         )
-    expected = crossed.COUNTS[crossed.NETWORKS[network]["far"]]
+    expected = trainings.COUNTS[crossed.NETWORKS[network]["far"]]
     if candidate.sourceless:
         return pd.DataFrame(cells.to_numpy()[:1].repeat(expected, axis=0), columns=cells.columns)
     most = 3 if "budget" in claim.experiments else expected
@@ -229,23 +230,20 @@ def _ranked(rows: pd.DataFrame, claim: Claim) -> Estimate:
         if own.empty:
             raise ExperimentError(f"{claim.key}: no runs on {crossed.TARGETS[pair]}. Do the grid 'scores' first.")
         if claim.score == "source accuracy":
-            own = own[own.source.map(lambda name: trainings.parts_of(name)[0] in _whole_task(pair))]
+            same = [networks[pair] for networks in crossed.NETWORKS.values()]  # trained on the same classes
+            own = own[own.source.map(lambda name: trainings.parts_of(name)[0]).isin(same)]
             score = own.source.map({name: trainings.card(name)["test_accuracy"] for name in set(own.source)})
         else:
             score = own.measures.map(lambda text: _at(json.loads(text), claim.score))
         points = own.assign(score=score).groupby("source")[["score", "test_accuracy"]].mean().astype(float).dropna()
         kinds = [trainings.parts_of(str(name))[0] for name in points.index]
-        found.append(contrasts.rank_estimate([(points.score, points.test_accuracy)], kinds))
+        numbers = points.score.to_numpy(), points.test_accuracy.to_numpy()
+        found.append(contrasts.rank_estimate([numbers], kinds))
     error = float(np.sqrt(sum(one.errors[0][0] ** 2 for one in found))) / len(found)
     freedom = min(one.errors[0][1] for one in found)
     shape = tuple(itertools.chain(*(one.shape for one in found)))
     mean = float(np.mean([one.mean for one in found]))
     return Estimate(mean, ((error, freedom),), ((error**2, freedom),), 0.0, error**2, 0.0, shape)
-
-
-def _whole_task(pair: str) -> list[str]:
-    """Name the networks whose accuracies on their own task can be compared: those trained on the same classes."""
-    return [networks[pair] for networks in crossed.NETWORKS.values()]
 
 
 def waits_for(table: pd.DataFrame) -> list[str]:
