@@ -291,7 +291,10 @@ def _reported(
     tuned_at: int | None = None,
     **how: Any,
 ) -> list[Grid]:
-    """Report arms with what was chosen for them: each training with each draw, the test set once."""
+    """Report arms with what was chosen for them: each training with each draw, the test set once.
+
+    Its parameters are many because the experiments differ in as many ways.
+    """
     found, grids = Choices(table), []
     for name, network, pair, labels in itertools.product(names, networks, pairs, counts):
         candidate = CANDIDATES[name]
