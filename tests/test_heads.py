@@ -40,17 +40,18 @@ FACTS = {
 @pytest.mark.parametrize("axes", FACTS.values(), ids=FACTS)
 def test_the_share_of_training_labels_that_a_network_has_learnt_is_in_every_row(axes):
     grid = experiments.Grid("toy", **SMALL, **axes)
-    for run, row in zip(grid.runs(), workbench.work(grid.runs()), strict=True):
+    pairs = list(zip(grid.runs(), workbench.work(grid.runs()), strict=True))
+    for run, row in pairs[1:3] if len(pairs) > 1 else pairs:  # of two rates and two seeds: one of each
         assert experiments.Run.of(row).key == run.key == row["key"]
         split = data.few_shot(toy.few(), 5, run.seed)
         noisy = perturbations.with_label_noise(split.train, run.label_noise, run.seed)
         answers = run.apply(toy.small(), replace(split, train=noisy), {}).evaluate(split.train).predictions
-        assert (
-            abs(np.mean(answers == noisy.labels) - np.mean(answers == split.train.labels)) > 0.1 or noisy is split.train
-        )
+        learnt, right = (np.mean(answers == labels) for labels in (noisy.labels, split.train.labels))
+        near = 1.5 / len(noisy)
+        assert abs(learnt - right) > near or not run.label_noise  # else these labels would do as well
         for told in (row, *workbench.work([run])):
             facts = json.loads(told["measures"])
-            assert facts == {"training accuracy": pytest.approx(np.mean(answers == noisy.labels), abs=1.5 / len(noisy))}
+            assert facts == {"training accuracy": pytest.approx(learnt, abs=near)}
 
 
 @pytest.mark.parametrize("axes", [{}, TUNED | {"layers_frozen": [2]}], ids=["heads", "one by one"])
