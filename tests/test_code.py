@@ -73,6 +73,41 @@ CASES = {
         "pairs": [("toy_experiments:augmented", "toy_experiments:few")],
         "layer": ["pool"],
     },
+    "all that a budget can say": {
+        "method": ["parameter transfer"],
+        "settings": [
+            {"augment": "flip and shift", "rate_decay": 0.5, "schedule": "constant", "weight_decay": 0.1}
+            | {"stop_early": True}
+        ],
+    },
+    "a head that learns faster, behind a frozen layer": {
+        "method": ["parameter transfer"],
+        "layers_frozen": [1],
+        "settings": [{"head_ratio": 3}],
+        "learning_rate": [0.004],
+    },
+    "weights between the start and the end of fine-tuning": {
+        "method": ["LP-FT"],
+        "layers_frozen": [1],
+        "settings": [{"average": 0.4, "head_ratio": 2.0, "weight_decay": 0.01}],
+        "labels_per_class": [6],
+    },
+    "weights between start and end on a full set": {"method": ["LP-FT"], **FULL, "settings": [{"average": 0.5}]},
+    "a teacher of the same labels": {
+        "method": ["distillation"],
+        "settings": [{"teacher": "same", "teacher_rate": 0.003, "temperature": 2.0}],
+        "label_noise": 0.2,
+    },
+    "a teacher of the same labels on a full set, at the rate of the run": {
+        "method": ["distillation"],
+        "initialisation": ["random"],
+        "settings": [{"teacher": "same"}],
+        **FULL,
+    },
+    "rules that count more and more": {
+        "method": ["logic rules"],
+        "settings": [{"rules": "toy_experiments:rules", "weight": 0.5, "raised": True}],
+    },
     "from scratch on a full set": {"method": ["from scratch"], "head": [(8,)], **FULL},
 }
 

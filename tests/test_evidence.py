@@ -1,5 +1,6 @@
 """The reference experiments: what is compared, what is expected, how it is judged, what stands behind the records."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -113,6 +114,32 @@ def test_a_ranking_without_one_of_its_arms_is_said():
         hypotheses.compare(table, ranking)
 
 
+def test_a_ranking_is_scipys_tau_and_has_no_interval(shipped):
+    rankings = [each for h in hypotheses.HYPOTHESES for each in h.comparisons if isinstance(each, hypotheses.Ranking)]
+    assert len(rankings) == 4
+    for ranking in rankings:
+        found = hypotheses.compare(shipped, ranking)
+        for target, points in hypotheses.ranked(shipped, ranking).items():
+            wrong = in_order = ties_of_score = ties_of_accuracy = 0
+            for (x, y), (u, v) in itertools.combinations(points[["score", "accuracy"]].to_numpy(), 2):
+                in_order += (x - u) * (y - v) > 0
+                wrong += (x - u) * (y - v) < 0
+                ties_of_score += x == u
+                ties_of_accuracy += y == v
+            pairs = len(points) * (len(points) - 1) / 2
+            expected = (in_order - wrong) / np.sqrt((pairs - ties_of_score) * (pairs - ties_of_accuracy))
+            assert found[target].mean == pytest.approx(expected)
+            assert found[target].count == len(points)
+            assert np.isnan([found[target].low, found[target].high]).all()
+
+
+def test_rankings_are_not_judged(shipped):
+    ranked = {h.paper for h in hypotheses.HYPOTHESES if isinstance(h.comparisons[0], hypotheses.Ranking)}
+    table = hypotheses.verdicts(shipped)
+    assert set(table.paper[table.verdict == "not judged"]) == ranked
+    assert table.found[table.verdict == "not judged"].str.contains("one training of each source, so no interval").all()
+
+
 UP, OPEN, DOWN = interval(0.1, 0.2), interval(-0.1, 0.2), interval(-0.2, -0.1)
 
 
@@ -146,7 +173,7 @@ def test_a_comparison_pairs_seeds_and_reads_measures():
 def test_every_hypothesis_can_be_judged_by_what_ships(shipped):
     found = hypotheses.verdicts(shipped)
     assert len(found) == len(hypotheses.HYPOTHESES)
-    assert set(found.verdict) <= {"agrees", "agrees in part", "does not show", "contradicts"}
+    assert set(found.verdict) <= {"agrees", "agrees in part", "does not show", "contradicts", "not judged"}
     assert list(found.expected[found.found.str.contains("2 runs died, and without their seeds")].str[:20]) == [
         "Copied from A and fi",
         "BnB+ beats BnB for n",

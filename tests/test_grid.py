@@ -140,9 +140,34 @@ def test_a_layer_that_is_not_there_is_refused():
         ({"method": ["L2-SP", "LP-FT"], "settings": [{"alpha": 0.1}]}, "'LP-FT' has no setting 'alpha'"),
         (
             {"method": ["distillation"], "settings": [{"teacher": "mnist"}]},
-            "'teacher' is a number of labels per class, or",
+            "'teacher' is a number of labels per class, 'same' for those of the run, or one of cifar10",
         ),
         ({"method": ["logic rules"], "settings": [{"rules": "loop_rules"}]}, "'rules' is the name of a function"),
+        ({"settings": [{"schedule": "linear"}]}, "'schedule' is one of cosine, constant, found 'linear'"),
+        ({"settings": [{"augment": "turn"}]}, "'augment' is one of flip, shift, flip and shift, photographs"),
+        ({"settings": [{"weight_decay": -1}]}, "'weight_decay' is a number from 0 on, found -1"),
+        ({"settings": [{"rate_decay": 0}]}, "'rate_decay' is a number above 0 and at most 1, found 0"),
+        ({"settings": [{"rate_decay": 2.0}]}, r"'rate_decay' is .*found 2\.0"),
+        ({"settings": [{"stop_early": 1}]}, "'stop_early' is True or False, found 1"),
+        ({"method": ["LP-FT"], "settings": [{"average": 1.5}]}, r"'average' is a number from 0 to 1, found 1\.5"),
+        (
+            {"method": ["parameter transfer"], "settings": [{"average": 0.5}]},
+            "no setting 'average'. Its settings: head",
+        ),
+        ({"method": ["parameter transfer"], "settings": [{"head_ratio": 0}]}, "'head_ratio' is a number above 0"),
+        ({"method": ["LP-FT"], "settings": [{"head_ratio": 2, "head_rate": 0.1}]}, "give one of them"),
+        (
+            {"method": ["attention transfer"], "settings": [{"strength": 1.0, "augment": "flip"}]},
+            "'attention transfer' has no setting 'augment'",
+        ),
+        (
+            {"method": ["distillation"], "settings": [{"teacher": "same", "teacher_rate": 0}]},
+            "'teacher_rate' is a number above 0",
+        ),
+        (
+            {"method": ["logic rules"], "settings": [{"rules": "a:b", "raised": "yes"}]},
+            "'raised' is True or False, found 'yes'",
+        ),
         ({"measures": "cka"}, "measures is a sequence of names"),
         ({"label_noise": "0.1"}, "label_noise is a share"),
         ({"steps": 10.0}, "steps: expected whole numbers from 1 on"),
@@ -172,8 +197,40 @@ def test_label_noise_and_measures_are_part_of_a_key_only_where_they_are_used():
         ({"measures": ["beauty"]}, "Unknown measure"),
         ({"measures": ["logme"], "method": ["parameter transfer"]}, "kept features"),
         ({"label_noise": 1.0}, "label_noise is a share"),
+        ({"measures": ["memorised"]}, "set label_noise above 0"),
+        ({"measures": ["memorised"], "label_noise": 0.3, "test": False}, "it can choose nothing: leave test=True"),
+        (
+            {"measures": ["memorised"], "label_noise": 0.3, "settings": [{"stop_early": True}]},
+            "no validation images.*stop_early out",
+        ),
     ],
 )
 def test_a_measure_or_a_noise_that_means_nothing_is_refused(axes, message):
     with pytest.raises(experiments.ExperimentError, match=message):
         experiments.Grid("x", **axes)
+
+
+def test_every_method_knows_how_a_network_can_be_trained_and_each_way_has_its_own_key():
+    ways = [{"augment": "flip"}, {"rate_decay": 0.5}, {"schedule": "constant"}, {"stop_early": True}]
+    ways += [{"weight_decay": 0.1}, {}]
+    for method in METHODS:
+        own = [
+            toy.OWN_SETTINGS.get(method, {}) | way
+            for way in ways
+            if method != "attention transfer" or "augment" not in way
+        ]
+        runs = experiments.Grid("any", method=[method], settings=own, seed=[0]).runs()
+        assert len({run.key for run in runs}) == len(own) == len(runs)
+        for run, settings_of in zip(runs, own, strict=True):
+            keywords = run.call().keywords
+            way = {name: value for name, value in settings_of.items() if name not in toy.OWN_SETTINGS.get(method, {})}
+            assert {name: keywords[name] for name in way} == way
+            assert run.treatments == way
+
+
+def test_the_rate_of_a_head_can_be_told_by_the_rate_of_the_run():
+    axes = {"method": ["parameter transfer", "LP-FT"], "settings": [{"head_ratio": 10}], "learning_rate": [3e-4, 1e-2]}
+    for run in experiments.Grid("any", **axes, seed=[0]).runs():
+        keywords = run.call().keywords
+        assert keywords["head_rate"] == {3e-4: 3e-3, 1e-2: 0.1}[run.learning_rate]
+        assert "head_ratio" not in keywords

@@ -223,6 +223,30 @@ def test_rules_move_a_network_that_has_no_label_of_the_class(source, split):
     assert p[:, 2].mean() < 0.1
 
 
+def test_the_weight_of_rules_can_be_raised_from_0(source, split):
+    term = knowledge.LogicRules([RULE], weight=0.25, raised=True).term(setting(source, split))
+    passes = np.array([0, 0.5, 1, 2, 40])
+    share = term.share * np.array([float(term.growth(tf.constant(p, "float32"))) for p in passes])
+    # 1 − 0.85^t: nothing, 1 − √0.85, 0.15, and 1 − 0.7225 is above 0.25
+    np.testing.assert_allclose(share, [0, 1 - math.sqrt(0.85), 0.15, 0.25, 0.25], atol=1e-6)
+    assert knowledge.LogicRules([RULE], weight=0.25).term(setting(source, split)).growth is None
+
+
+def test_raised_rules_end_where_constant_ones_are(source, split):
+    """In the first step the labels count alone; the loss is then that of plain fine-tuning."""
+    plain, raised, constant = (
+        taught(source, split, *items, points=12).history.loss
+        for items in (
+            (),
+            (knowledge.LogicRules([RULE], 3.0, 0.5, raised=True),),
+            (knowledge.LogicRules([RULE], 3.0, 0.5),),
+        )
+    )
+    assert raised[0] == pytest.approx(plain[0], rel=1e-5)
+    assert abs(raised[1] - plain[1]) > 1e-6
+    assert abs(constant[0] - plain[0]) < 1e-6 < abs(constant[1] - plain[1])  # at first all outputs are alike
+
+
 def test_rule_table_counts_coverage_and_agreement(split):
     table = knowledge.rule_table([RULE], split.test.images, split.test.labels, split.test.class_names)
     assert table.loc["left", "coverage"] == pytest.approx(1 / 3)
@@ -306,6 +330,7 @@ OFF = {
     "Distillation": lambda teacher, names: knowledge.Distillation(teacher, names, weight=0.0),
     "AttentionTransfer": lambda teacher, names: knowledge.AttentionTransfer(0.0),
     "LogicRules": lambda teacher, names: knowledge.LogicRules([RULE], weight=0.0),
+    "LogicRules, raised": lambda teacher, names: knowledge.LogicRules([RULE], weight=0.0, raised=True),
 }
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -246,20 +248,26 @@ def logme_by_definition(features, labels):
     return np.mean([-smallest_loss((labels == c).astype(float)) for c in np.unique(labels)]) / count
 
 
-def logme_by_iteration(features, labels):
-    """Iterate α ← γ/mᵀm, β ← (N − γ)/‖Fm − y‖² from 1, 1 until equation 2 of You et al. (2021) stands still."""
+def logme_by_iteration(features, labels, released=False):
+    """Iterate α ← γ/mᵀm, β ← (N − γ)/‖Fm − y‖² from 1, 1 until equation 2 of You et al. (2021) stands still.
+
+    In log|αI + βFᵀF| an eigenvalue of FᵀF that is 0 counts log α; the authors' program leaves those beyond N out.
+    """
     (count, width), scores = features.shape, []
-    eigenvalues = np.linalg.eigvalsh(features.T @ features)
+    eigenvalues = np.linalg.eigvalsh(features.T @ features)[-min(count, width) :]
     for c in np.unique(labels):
         y, alpha, beta, before, evidence = (labels == c).astype(float), 1.0, 1.0, -np.inf, 0.0
         while abs(evidence - before) > 1e-8:
             precision = alpha * np.eye(width) + beta * features.T @ features
             mean = beta * np.linalg.solve(precision, features.T @ y)
             misfit = ((features @ mean - y) ** 2).sum()
+            log_determinant = np.log(alpha + beta * eigenvalues).sum()
+            if not released:
+                log_determinant += (width - len(eigenvalues)) * np.log(alpha)
             constants = count * np.log(beta / (2 * np.pi)) + width * np.log(alpha)
             before, evidence = (
                 evidence,
-                (constants - beta * misfit - alpha * mean @ mean - np.linalg.slogdet(precision)[1]) / 2,
+                (constants - beta * misfit - alpha * mean @ mean - log_determinant) / 2,
             )
             gamma = (beta * eigenvalues / (alpha + beta * eigenvalues)).sum()
             alpha, beta = gamma / (mean @ mean), (count - gamma) / misfit
@@ -307,6 +315,25 @@ def test_logme_of_features_of_less_than_full_rank():
 def test_logme_equals_the_iteration_of_the_paper_where_there_is_one_maximum():
     features, labels = random_features(1, 60, 6)
     assert measures.logme(features, labels) == pytest.approx(logme_by_iteration(features, labels), abs=1e-7)
+
+
+def test_more_copies_of_the_same_features_change_logme_as_released_and_not_as_defined():
+    features, labels = random_features(0, 20, 30)  # more features than images
+    copies = [np.hstack([features] * count) / np.sqrt(count) for count in (1, 2, 4)]  # FFᵀ is the same
+    assert [measures.logme(each, labels) for each in copies] == pytest.approx([measures.logme(features, labels)] * 3)
+    for each in copies[:2]:
+        assert logme_by_iteration(each, labels) == pytest.approx(measures.logme(each, labels), abs=1e-5)
+    released = [logme_by_iteration(each, labels, released=True) for each in copies]
+    assert released[0] > measures.logme(features, labels) + 0.5
+    assert released[1] > released[0] + 1
+    assert released[2] > released[1] + 1
+
+
+def test_logme_is_that_of_the_released_program_where_images_outnumber_features():
+    features, labels = random_features(1, 60, 6)
+    assert logme_by_iteration(features, labels, released=True) == pytest.approx(
+        measures.logme(features, labels), abs=1e-7
+    )
 
 
 def test_logme_finds_the_higher_of_two_maxima():
@@ -369,6 +396,7 @@ def test_logme_of_something_else_is_explained(features, labels, message):
 # CKA ------------------------------------------------------------------------------------------------------------------
 
 SHAPES = [(30, 3, 5), (30, 5, 3), (6, 40, 50), (10, 40, 2), (10, 2, 40)]
+both_forms = pytest.mark.parametrize("debiased", [True, False])
 
 
 def random_pair(seed, images, first, second):
@@ -392,53 +420,136 @@ def cka_by_kernels(x, y):
     return hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
 
 
+def cka_by_sums(x, y):
+    """Average over pairs, triples and fours of different images: what each H of the definition stands for.
+
+    HSIC = E k(1, 2) m(1, 2) + E k(1, 2) E m(3, 4) − 2 E k(1, 2) m(1, 3), with each E over images that differ.
+    """
+    images = range(len(x))
+
+    def hsic(k, m):
+        pairs = [k(i, j) * m(i, j) for i, j in itertools.permutations(images, 2)]
+        threes = [k(i, j) * m(i, q) for i, j, q in itertools.permutations(images, 3)]
+        fours = [k(i, j) * m(q, r) for i, j, q, r in itertools.permutations(images, 4)]
+        return np.mean(pairs) + np.mean(fours) - 2 * np.mean(threes)
+
+    def k(i, j):
+        return x[i] @ x[j]
+
+    def m(i, j):
+        return y[i] @ y[j]
+
+    return hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
+
+
 @pytest.mark.parametrize("padding", [0, 5])
-def test_cka_worked_by_hand(padding):
+def test_biased_cka_worked_by_hand(padding):
     # centred: x = (−1, 0, 1), y = (−1, −1, 2), so yᵀx = 3, xᵀx = 2, yᵀy = 6: 9/(2·6) = 3/4.
     # Columns of zeros change nothing, but make the kernel form the cheaper one.
     x, y = (np.pad([[a], [b], [c]], ((0, 0), (0, padding))) for a, b, c in [(4, 5, 6), (0, 0, 3)])
-    assert measures.linear_cka(x, y) == pytest.approx(0.75, abs=1e-12)
+    assert measures.linear_cka(x, y, debiased=False) == pytest.approx(0.75, abs=1e-12)
+
+
+@pytest.mark.parametrize("padding", [0, 9])
+def test_cka_worked_by_hand(padding):
+    # x = (−2, −1, 1, 2) and y = (−1, 1, 1, −1), centred, with squares (4, 1, 1, 4) and (1, 1, 1, 1); N/(N − 2) = 2.
+    # H(x, y) = (yᵀx)² − 2 · 10 + 10 · 4/6 = 0 − 40/3, H(x, x) = 10² − 2 · 34 + 10²/6 = 146/3,
+    # H(y, y) = 4² − 2 · 4 + 4²/6 = 32/3, and −40/√(146 · 32)
+    x, y = (np.pad(np.transpose([each]), ((0, 0), (0, padding))) for each in [(5, 6, 8, 9), (0, 2, 2, 0)])
+    assert measures.linear_cka(x, y) == pytest.approx(-40 / np.sqrt(146 * 32), abs=1e-12)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_cka_equals_its_kernel_form(shape):
+def test_biased_cka_equals_its_kernel_form(shape):
     x, y = random_pair(0, *shape)
-    assert measures.linear_cka(x, y) == pytest.approx(cka_by_kernels(x, y), abs=1e-12)
+    assert measures.linear_cka(x, y, debiased=False) == pytest.approx(cka_by_kernels(x, y), abs=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 2), (9, 2, 3), (9, 30, 40), (8, 30, 2)])
+def test_cka_equals_the_averages_over_different_images(shape):
+    x, y = random_pair(1, *shape)
+    assert measures.linear_cka(x, y) == pytest.approx(cka_by_sums(x, y), abs=1e-9)
+
+
+def test_unrelated_representations_give_0_however_many_features_there_are():
+    generator = np.random.default_rng(0)
+    pairs = [(generator.normal(size=(50, 2000)), generator.normal(size=(50, 1500))) for _ in range(20)]
+    assert np.mean([measures.linear_cka(*pair, debiased=False) for pair in pairs]) > 0.9  # any two look alike
+    found = [measures.linear_cka(*pair) for pair in pairs]
+    assert measures.paired_interval(found, np.zeros(20)).low < 0 < measures.paired_interval(found, np.zeros(20)).high
+    assert np.abs(found).max() < 0.1
+
+
+def test_what_two_wide_representations_share_does_not_hang_on_the_number_of_images():
+    generator = np.random.default_rng(0)
+    of_all = [(generator.normal(size=(5, 400)), generator.normal(size=(400, 400)) / 20) for _ in range(2)]
+    found = {}
+    for images in (40, 1600):
+        shared = generator.normal(size=(images, 5))
+        x, y = (3 * shared @ first + generator.normal(size=(images, 400)) @ rest for first, rest in of_all)
+        found[images] = measures.linear_cka(x, y), measures.linear_cka(x, y, debiased=False)
+    assert found[40][0] == pytest.approx(found[1600][0], abs=0.1)
+    assert found[40][1] > found[1600][1]
+
+
+@both_forms
 @quick
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES), st.floats(-200, 200), st.floats(-100, 100))
-def test_cka_sees_neither_rotation_nor_unit_nor_shift(seed, shape, log_factor, shift):
+def test_cka_sees_neither_rotation_nor_unit_nor_shift(debiased, seed, shape, log_factor, shift):
     x, y = random_pair(seed, *shape)
-    score = measures.linear_cka(x, y)
+    score = measures.linear_cka(x, y, debiased)
     rotation = stats.ortho_group.rvs(shape[1], random_state=seed)
-    assert measures.linear_cka(np.exp(log_factor) * (x @ rotation + shift), y) == pytest.approx(score, abs=1e-9)
-    assert measures.linear_cka(x, x @ rotation + shift) == pytest.approx(1)
-    assert measures.linear_cka(y, x) == pytest.approx(score)
+    moved = np.exp(log_factor) * (x @ rotation + shift)
+    assert measures.linear_cka(moved, y, debiased) == pytest.approx(score, abs=1e-9)
+    assert measures.linear_cka(x, x @ rotation + shift, debiased) == pytest.approx(1)
+    assert measures.linear_cka(y, x, debiased) == pytest.approx(score)
 
 
 @quick
 @given(
     hnp.arrays("float64", (5, 3), elements=st.integers(-3, 3)), hnp.arrays("float64", (5, 4), elements=st.floats(-1, 1))
 )
-def test_cka_lies_between_0_and_1_or_is_undefined(x, y):
+def test_biased_cka_lies_between_0_and_1_or_is_undefined(x, y):
     if (x == x[0]).all() or (y == y[0]).all():
         with pytest.raises(measures.MeasureError, match="undefined"):
-            measures.linear_cka(x, y)
+            measures.linear_cka(x, y, debiased=False)
     else:
-        assert 0 <= measures.linear_cka(x, y) <= 1 + 1e-12
+        assert 0 <= measures.linear_cka(x, y, debiased=False) <= 1 + 1e-12
 
 
-def test_cka_does_see_a_map_that_stretches_one_direction():
+def tells_pairs_apart(x):
+    """Tell whether x's products of two images are more than a sum of one number for each of the two."""
+    pairs = list(itertools.combinations(range(len(x)), 2))
+    sums = np.array([[i in pair for i in range(len(x))] for pair in pairs], float)
+    products = np.array([x[i] @ x[j] for i, j in pairs])
+    return not np.allclose(sums @ np.linalg.lstsq(sums, products, rcond=None)[0], products)
+
+
+whole = hnp.arrays("float64", (5, 2), elements=st.integers(-2, 2))
+
+
+@quick
+@given(whole, whole)
+def test_cka_lies_between_minus_1_and_1_or_is_undefined(x, y):
+    if tells_pairs_apart(x) and tells_pairs_apart(y):
+        assert -1 - 1e-12 <= measures.linear_cka(x, y) <= 1 + 1e-12
+    else:
+        with pytest.raises(measures.MeasureError, match="undefined"):
+            measures.linear_cka(x, y)
+
+
+@both_forms
+def test_cka_does_see_a_map_that_stretches_one_direction(debiased):
     x, _ = random_pair(0, 50, 4, 4)
-    assert measures.linear_cka(x, x * [10, 1, 1, 1]) < 0.9
+    assert measures.linear_cka(x, x * [10, 1, 1, 1], debiased) < 0.9
 
 
+@both_forms
 @pytest.mark.parametrize("shape", [(4, 100_000), (100_000, 4)])
-def test_cka_takes_the_smaller_square(shape):
+def test_cka_takes_the_smaller_square(shape, debiased):
     # the larger square would take 80 GB
     x = np.random.default_rng(0).normal(size=shape)
-    assert measures.linear_cka(x, 2 * x) == pytest.approx(1)
+    assert measures.linear_cka(x, 2 * x, debiased) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -448,41 +559,14 @@ def test_cka_takes_the_smaller_square(shape):
         (FEATURES, [1.0, 2.0, 3.0], "y of shape"),
         (FEATURES, [[1.0], [np.nan], [3.0]], "y has a value that is not finite"),
         (FEATURES, FEATURES[:2], "found 3 and 2 rows"),
+        (FEATURES, FEATURES, "four or more images, found 3"),
         (np.full((3, 2), 0.1), FEATURES, "x is the same for all 3"),
         (FEATURES, np.full((3, 1), 1 / 3), "y is the same for all 3"),
+        # one image against four that are alike; five that are all equally far from each other
+        (np.eye(5), [[7.0, 1], [0, 0], [0, 0], [0, 0], [0, 0]], "x tells no pair of the 5 images"),
+        (random_pair(0, 5, 2, 2)[0], [[0.3, 0.1], [0, 0], [0, 0], [0, 0], [0, 0]], "y tells no pair of the 5 images"),
     ],
 )
 def test_cka_of_something_else_is_explained(x, y, message):
     with pytest.raises(measures.MeasureError, match=message):
         measures.linear_cka(x, y)
-
-
-# --- Kendall's τ -----------------------------------------------------------------------------------------------------
-
-
-def test_kendall_counts_pairs_in_order():
-    found = measures.kendall_interval([1, 2, 3, 4], [10, 20, 40, 30])
-    assert found.mean == pytest.approx((5 - 1) / 6)  # of six pairs one is out of order
-    assert found.count == 4
-
-
-def test_the_interval_of_kendall_tells_order_from_chance():
-    generator = np.random.default_rng(0)
-    a = generator.normal(size=40)
-    assert measures.kendall_interval(a, a + 0.2 * generator.normal(size=40)).low > 0.5
-    noise = measures.kendall_interval(a, generator.normal(size=40))
-    assert noise.low < 0 < noise.high
-    assert measures.kendall_interval(a, -a).high == pytest.approx(-1)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "message"),
-    [
-        ([1, 2, 3], [1, 2, 3], "four or more"),
-        ([1, 2, 3, 4], [1, 2, 3], "equal length"),
-        ([1, 2, 3, np.nan], [1, 2, 3, 4], "finite"),
-    ],
-)
-def test_kendall_refuses(a, b, message):
-    with pytest.raises(measures.MeasureError, match=message):
-        measures.kendall_interval(a, b)

@@ -74,6 +74,10 @@ def test_shifts_do_what_their_names_say():
     one = alone_in(picture)
     assert perturbations.shifted(one, "moved").images[0, 14, 9].tolist() == [200] * 3
     assert perturbations.shifted(one, "moved").images.sum() == 600
+    for pixels in (1, 2):
+        by = perturbations.shifted(one, f"moved by {pixels}").images
+        assert by[0, 10 + pixels, 5 + pixels].tolist() == [200] * 3
+        assert by.sum() == 600
     assert perturbations.shifted(one, "inverted").images[0, 10, 5].tolist() == [55] * 3
     noisy = perturbations.shifted(one, "noisy").images
     assert 40 < noisy[..., 0].std() < 80 or noisy.max() > 150

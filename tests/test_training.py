@@ -132,6 +132,104 @@ def test_a_wholly_frozen_network_has_nothing_to_train(points):
         training.fit(model, *points, steps=1, learning_rate=0.1)
 
 
+# How fast, how long, with what state: the choices of a budget
+
+
+def as_keras(optimizer, inputs, labels):
+    """Train with Keras's own loop: six steps of all examples."""
+    model = linear()
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(inputs, labels, batch_size=60, epochs=6, verbose=0, shuffle=False)
+    return model
+
+
+def test_a_constant_rate_does_the_same_as_keras(points):
+    ours, theirs = linear(), as_keras(keras.optimizers.Adam(0.01), *points)
+    training.fit(ours, *points, steps=6, learning_rate=0.01, batch_size=60, schedule="constant")
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_weight_decay_does_the_same_as_keras_and_spares_biases(points):
+    adam = keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(0.01, 6), weight_decay=3.0)
+    adam.exclude_from_weight_decay(var_names=["bias"])
+    ours, theirs = linear(), as_keras(adam, *points)
+    training.fit(ours, *points, steps=6, learning_rate=0.01, batch_size=60, weight_decay=3.0)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def convolutions():
+    layers = keras.layers
+    chain = [keras.Input((6, 6, 3)), layers.Conv2D(2, 3, name="a"), layers.BatchNormalization(name="n")]
+    chain += [layers.Conv2D(2, 3, name="b"), layers.Flatten(name="f"), layers.Dense(2, name="c")]
+    return models.reseeded(keras.Sequential(chain), 1)
+
+
+def moved(model, **how):
+    """Return how far a step with a rate of 0.01 moves each weight at most, by layer."""
+    x, y = np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype("float32"), np.arange(8) % 2
+    before = [[w.numpy() for w in layer.trainable_weights] for layer in model.layers]
+    training.fit(model, x, y, steps=1, learning_rate=1e-2, schedule="constant", batch_size=8, **how)
+    return {
+        layer.name: [np.abs(w.numpy() - start).max() for w, start in zip(layer.trainable_weights, old, strict=True)]
+        for layer, old in zip(model.layers, before, strict=True)
+    }
+
+
+def test_a_rate_falls_from_layer_to_layer_and_normalisation_goes_with_its_convolution():
+    """The first step of Adam is as long as the rate, whatever the gradient."""
+    found = moved(convolutions(), rate_decay=0.5)
+    for name, rate in {"c": 1e-2, "b": 5e-3, "n": 2.5e-3, "a": 2.5e-3}.items():
+        assert max(found[name]) == pytest.approx(rate, rel=1e-3), name
+    own = moved(convolutions(), rate_decay=0.5, layer_rates={"b": 4e-2})
+    assert max(own["b"]) == pytest.approx(2e-2, rel=1e-3)  # half of its own rate
+    assert max(own["a"]) == pytest.approx(2.5e-3, rel=1e-3)
+
+
+def test_weight_decay_leaves_scales_and_shifts_of_normalisation_alone():
+    plain, decayed = convolutions(), convolutions()
+    moved(plain)
+    moved(decayed, weight_decay=20.0)
+    for layer in decayed.layers:
+        for ours, theirs in zip(layer.trainable_weights, plain.get_layer(layer.name).trainable_weights, strict=True):
+            kernel = ours.name == "kernel"
+            assert (np.abs(ours.numpy() - theirs.numpy()).max() > 1e-3) == kernel, (layer.name, ours.name)
+
+
+def test_stopping_early_keeps_the_best_recorded_state_and_the_first_of_equals(points):
+    inputs, labels = points
+    wrong = inputs[::2], (labels[::2] + (np.arange(30) % 2)) % 3  # the better the network, the worse half of its score
+    call = {"steps": 40, "learning_rate": 0.1, "validation": wrong, "points": 8, "seed": 3}
+    model, last, best = linear(), linear(), linear()
+    history = training.fit(model, inputs, labels, stop_early=True, **call)
+    place = int(np.argmax(history.validation_accuracy))
+    assert place < 7, history.validation_accuracy
+    training.fit(best, inputs, labels, watch=lambda so_far: len(so_far.steps) == place + 1, **call)
+    training.fit(last, inputs, labels, **call)
+    assert len(history.steps) == 8
+    assert np.array_equal(model.get_weights()[0], best.get_weights()[0])
+    assert not np.array_equal(model.get_weights()[0], last.get_weights()[0])
+    assert np.mean(models.outputs(model, wrong[0]).argmax(1) == wrong[1]) == max(history.validation_accuracy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schedule": "linear"}, "schedule 'cosine' or 'constant', found 'linear'"),
+        ({"weight_decay": -0.1}, "weight_decay ≥ 0, found -0.1. 0 is none"),
+        ({"weight_decay": float("nan")}, "weight_decay ≥ 0"),
+        ({"rate_decay": 0}, "rate_decay above 0 and at most 1, found 0. 1 gives all layers one rate"),
+        ({"rate_decay": 1.5}, "rate_decay above 0"),
+        ({"stop_early": True}, "stop_early keeps the best state on validation images: give some"),
+        ({"stop_early": True, "validation": (np.zeros((0, 5)), np.zeros(0, int))}, "stop_early keeps"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_explained(points, change, message):
+    with pytest.raises(training.TrainingError, match=message):
+        training.fit(linear(), *points, steps=2, **change)
+
+
 # Rates of single layers, terms of the loss, two runs in a row
 
 
@@ -187,6 +285,18 @@ def test_a_term_adds_to_the_loss_and_takes_its_share():
     plain = training.fit(two_layers(), x, y, **settings_of).loss[0]
     term = training.Term("five", lambda logits, taps, targets: tf.constant(5.0), share=0.25)
     assert training.fit(two_layers(), x, y, terms=[term], **settings_of).loss[0] == pytest.approx(0.75 * plain + 5)
+
+
+def test_a_term_may_grow_with_the_passes_over_the_data():
+    """Four examples in batches of two: half a pass a step. With a rate of almost 0 the cross-entropy stays."""
+    x, y = np.eye(4, dtype="float32"), np.array([0, 1, 0, 1])
+    settings_of = {"steps": 4, "learning_rate": 1e-9, "batch_size": 2, "points": 4}
+    plain = np.array(training.fit(two_layers(), x, y, **settings_of).loss)
+    five = training.Term("five", lambda logits, taps, targets: tf.constant(5.0), share=0.5)
+    growing = dataclasses.replace(five, growth=lambda passes: passes / 2)
+    found = training.fit(two_layers(), x, y, terms=[growing], **settings_of).loss
+    part = np.array([0, 0.25, 0.5, 0.75])
+    np.testing.assert_allclose(found, (1 - 0.5 * part) * plain + part * 5, rtol=1e-5)
 
 
 def test_terms_that_do_not_fit_are_explained():

@@ -47,7 +47,8 @@ def test_settings_are_all_arguments_but_who_looks_on(source, split):
     result = transfer.knowledge_transfer(source, split, freeze="conv1", watch=lambda history: None, **QUICK)
     shape = {"layer": "conv3", "head": (), "copy": 3, "freeze": 1, "initialisation": "source", "standardise": False}
     phases = {"knowledge": (), "head_rate": None, "probe_steps": 0, "batch_statistics": False}
-    assert dict(result.settings) == QUICK | shape | phases | {"learning_rate": 1e-3, "seed": 0, "augment": None}
+    pace = {"learning_rate": 1e-3, "schedule": "cosine", "rate_decay": 1.0, "weight_decay": 0.0, "stop_early": False}
+    assert dict(result.settings) == QUICK | shape | phases | pace | {"seed": 0, "augment": None}
     with pytest.raises(TypeError, match="standardise"):
         transfer.knowledge_transfer(source, split, standardise=True, **QUICK)
 
@@ -175,6 +176,76 @@ def test_what_is_not_copied_may_have_its_own_rate(source, split):
     probed = transfer.parameter_transfer(source, split, learning_rate=1e-9, head_rate=1e-2, probe_steps=6, **QUICK)
     assert models.distance(probed.model, source, 3) < 1e-3
     assert np.abs(weights(probed.model, "head")[0]).max() > 1e-2
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_every_method_stops_early_and_says_how_good_the_kept_state_is(method, source, split):
+    unsure = dataclasses.replace(split.validation, labels=split.validation.labels[::-1].copy())
+    mixed = dataclasses.replace(split, validation=unsure)
+    call = {"stop_early": True, "steps": 30, "points": 15, "batch_size": 8, "learning_rate": 3e-3}
+    result = CALLS[method](source, mixed, **call)
+    assert result.validation_accuracy == max(result.history.validation_accuracy)
+    assert result.validation_accuracy == result.evaluate(unsure).accuracy
+    last = CALLS[method](source, mixed, **call | {"stop_early": False})
+    assert last.history.validation_accuracy == result.history.validation_accuracy
+    if last.validation_accuracy < result.validation_accuracy:
+        assert not equal(last.model.get_weights(), result.model.get_weights())
+
+
+def test_a_phase_that_stops_early_is_followed_from_its_best_state(source, split):
+    unsure = dataclasses.replace(split.validation, labels=(split.validation.labels + 1) % 3)
+    mixed = dataclasses.replace(split, validation=unsure)
+    call = {"batch_size": 8, "points": 8, "stop_early": True, "learning_rate": 3e-3}
+    probe = transfer.parameter_transfer(source, mixed, freeze=3, steps=16, **call)
+    both = transfer.parameter_transfer(source, mixed, probe_steps=16, steps=17, **call | {"learning_rate": 3e-3})
+    assert both.history.validation_accuracy[:8] == probe.history.validation_accuracy
+    assert both.validation_accuracy == max(both.history.validation_accuracy[8:])
+
+
+# Between the start and the end of fine-tuning
+
+
+@pytest.fixture(scope="module")
+def ends(source, split):
+    call = {"batch_size": 16, "points": 2, "learning_rate": 1e-3}
+    probe = transfer.parameter_transfer(source, split, freeze=3, steps=6, **call)
+    return probe, transfer.parameter_transfer(source, split, probe_steps=6, steps=12, **call)
+
+
+@pytest.mark.parametrize("share", [0, 0.25, 1])
+def test_weights_are_averaged_between_start_and_end(share, ends, split):
+    start, end = ends
+    before = end.model.get_weights()
+    result = transfer.averaged(start, end, split.validation, share)
+    for ours, first, last in zip(*(each.model.get_weights() for each in (result, start, end)), strict=True):
+        np.testing.assert_allclose(ours, (1 - share) * first + share * last, atol=1e-7)
+    assert equal(before, end.model.get_weights())
+    assert result.validation_accuracy == result.evaluate(split.validation).accuracy
+    assert (result.method, result.settings["share"]) == ("weight averaging", share)
+    assert result.seconds == start.seconds + end.seconds
+    answers = [models.outputs(each.model, split.test.images) for each in (result, start, end)]
+    if share in (0, 1):
+        np.testing.assert_allclose(answers[0], answers[1 + share], atol=1e-5)
+
+
+def test_statistics_are_averaged_too(source, split):
+    first, last = (transfer.feature_extraction(source, part, **QUICK) for part in (split, split))
+    layer = last.model.get_layer("standardise")
+    layer.set_weights([2 * weight for weight in layer.get_weights()])
+    layer.finalize_state()
+    found = transfer.averaged(first, last, split.validation).model.get_layer("standardise")
+    np.testing.assert_allclose(found.mean, 1.5 * np.array(first.model.get_layer("standardise").mean), rtol=1e-5)
+
+
+def test_only_two_states_of_one_network_are_averaged(ends, source, split):
+    start, end = ends
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(transfer.TransferError, match=r"share from 0 \(the start\) to 1"):
+            transfer.averaged(start, end, split.validation, share)
+    with pytest.raises(models.ModelError, match=r"differ in 'standardise'\. Train both with the same cut"):
+        transfer.averaged(transfer.feature_extraction(source, split, **QUICK), end, split.validation)
+    with pytest.raises(transfer.TransferError, match="The start answers a, b, c, the end 0, 1, 2"):
+        transfer.averaged(dataclasses.replace(start, class_names=("a", "b", "c")), end, split.validation)
 
 
 def test_the_same_call_gives_the_same_numbers(source, split):

@@ -8,7 +8,7 @@ import pytest
 import toy_experiments as toy
 
 import tl_experiments as experiments
-from tl_experiments import arms, perturbations, plan, workbench
+from tl_experiments import arms, names, perturbations, plan, workbench
 from tl_experiments.grid import METHODS
 from tl_experiments.store import Activations, Store
 from tl_helpers import data, measures, models, records, training, transfer
@@ -167,6 +167,52 @@ def test_a_teacher_can_be_made_of_labels_of_the_target():
     assert json.loads(row["settings"]) == {"teacher": 20, "weight": 0.5}
 
 
+def test_a_teacher_can_be_made_of_the_labels_of_the_run():
+    axes = {"method": ["distillation"], "label_noise": 0.4, "settings": [{"teacher": "same", "teacher_rate": 3e-3}]}
+    first, other = experiments.Grid("toy", **toy.TOY | {"steps": 60}, **axes).runs()
+    bench = Store()
+    teacher = bench.knowledge(first)["teacher"]
+    split = data.few_shot(toy.digits(), 5, first.seed)
+    noisy = perturbations.with_label_noise(split.train, 0.4, first.seed)
+    alone = transfer.parameter_transfer(
+        toy.source(), replace(split, train=noisy), layer="conv3", learning_rate=3e-3, steps=60, seed=1000 + first.seed
+    )
+    for ours, theirs in zip(teacher.get_weights(), alone.model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert bench.knowledge(replace(first, learning_rate=0.1, settings=first.settings))["teacher"] is teacher
+    assert bench.knowledge(other)["teacher"] is not teacher
+    assert "teacher" not in names.named(first)
+
+
+@pytest.mark.parametrize("method", ["feature extraction", "parameter transfer"])
+def test_the_curve_of_a_run_can_say_how_many_wrong_labels_are_learned(method):
+    """Two linear heads train together, two networks one by one: the share at the end is that of the trained network."""
+    axes = {"method": [method], "measures": ["memorised"], "label_noise": 0.3, "steps": 80, "learning_rate": [1e-2]}
+    runs = experiments.Grid("toy", **toy.TOY | axes).runs()
+    rows = [row for batch in plan.batches(runs) for row in workbench.work(batch)]
+    assert [row["error"] for row in rows] == ["", ""]
+    for run, row in zip(runs, rows, strict=True):
+        split = data.few_shot(toy.digits(), 5, run.seed)
+        noisy = perturbations.with_label_noise(split.train, 0.3, run.seed)
+        wrong = noisy.labels != split.train.labels
+        assert wrong.sum() == 15
+        call = {"feature extraction": transfer.feature_extraction, "parameter transfer": transfer.parameter_transfer}
+        budget = {"steps": 80, "learning_rate": 1e-2, "seed": run.seed, "points": plan.POINTS}
+        alone = call[method](toy.source(), replace(split, train=noisy), **budget)
+        share = np.mean(models.outputs(alone.model, noisy.images[wrong]).argmax(1) == noisy.labels[wrong])
+        assert row["validation_accuracy"] == pytest.approx(share, abs=0.07)
+        assert json.loads(row["measures"])["memorised"] == row["validation_accuracy"]
+        assert records.history(row)["validation_accuracy"][0] < row["validation_accuracy"]
+        assert row["test_accuracy"] == pytest.approx(alone.evaluate(split.test).accuracy, abs=0.03)
+        assert experiments.Run.of(row).measures == ("memorised",)
+
+
+def test_without_a_wrong_label_there_is_nothing_to_memorise():
+    axes = {"measures": ["memorised"], "label_noise": 0.04, "labels_per_class": [1]}
+    (row,) = workbench.work(experiments.Grid("toy", **toy.TOY | {"seed": [0]}, **axes).runs())
+    assert "No label of 10 is wrong at label_noise=0.04" in row["error"]
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_scores_of_features_are_recorded_for_single_runs_and_for_many(seeds):
     grid = experiments.Grid("toy", **toy.TOY | {"seed": range(seeds)}, layer=["pool2"], measures=["logme"])
@@ -180,10 +226,23 @@ def test_scores_of_features_are_recorded_for_single_runs_and_for_many(seeds):
         assert json.loads(row["measures"])["logme"] == pytest.approx(wanted, rel=1e-3)
 
 
-def cka(ours, theirs):
-    """Compute linear CKA from the similarities of the images instead of the covariances of the features."""
-    centred = [x.reshape(len(x), -1) - x.reshape(len(x), -1).mean(0) for x in (ours, theirs)]
-    first, second = (x.astype(float) @ x.T for x in centred)
+def cka(ours, theirs, debiased=False):
+    """Compute linear CKA from the similarities of the images instead of the covariances of the features.
+
+    Biased, they are centred; debiased, U-centred: those of an image with itself left out (Székely and Rizzo, 2014).
+    """
+    count, flat = len(ours), [x.reshape(len(x), -1).astype(float) for x in (ours, theirs)]
+    centred = []
+    for kernel in (x @ x.T for x in flat):
+        if debiased:
+            np.fill_diagonal(kernel, 0)
+        fewer = 2 * debiased
+        each = kernel.sum(0) / (count - fewer)
+        kernel += kernel.sum() / ((count - fewer) * (count - debiased)) - each - each[:, None]
+        if debiased:
+            np.fill_diagonal(kernel, 0)
+        centred.append(kernel)
+    first, second = centred
     return np.sum(first * second) / np.linalg.norm(first) / np.linalg.norm(second)
 
 
@@ -205,6 +264,19 @@ def test_shifts_and_alikeness_are_those_of_the_trained_network():
         images = split.test.images[: workbench.CKA_IMAGES]
         alike = {layer: cka(*(models.outputs(each, images) for each in pair)) for layer, pair in parts.items()}
         assert measured["cka"] == pytest.approx(alike, abs=0.01)
+
+
+def test_each_form_of_cka_goes_by_its_name(monkeypatch):
+    monkeypatch.setattr(workbench, "CKA_IMAGES", 12)  # so few that the bias is large
+    (run,) = experiments.Grid("toy", **toy.TOY | {"seed": [0]}, measures=["cka", "debiased cka"]).runs()
+    store, other = Store(), models.source_cnn(seed=9)
+    measured = workbench._measured(store, run, store.split(run), other)
+    images = data.few_shot(toy.digits(), 5, 0).test.images[:12]
+    for layer in workbench.CKA_LAYERS:
+        seen = [models.outputs(models.features_at(each, layer), images) for each in (toy.source(), other)]
+        assert measured["cka"][layer] == pytest.approx(cka(*seen), abs=1e-4)
+        assert measured["debiased cka"][layer] == pytest.approx(cka(*seen, debiased=True), abs=1e-4)
+    assert measured["cka"]["conv3"] > measured["debiased cka"]["conv3"] + 0.01
 
 
 def test_answers_to_some_test_images_are_recorded():

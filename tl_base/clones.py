@@ -202,3 +202,47 @@ def copy_state(source: keras.Layer, target: keras.Layer) -> None:
     for part in target._flatten_layers():
         if isinstance(part, keras.layers.Normalization):
             part.finalize_state()
+
+
+def between(start: keras.Model, end: keras.Model, share: float) -> keras.Model:
+    """Build a network whose layers hold the average of what those of two others hold.
+
+    Parameters
+    ----------
+    start, end : keras.Model
+        The same layers with other weights.
+    share : float
+        Of `end`: (1 − share) · start + share · end.
+
+    Returns
+    -------
+    keras.Model
+        What trained in `end` is ``trainable``.
+
+    Raises
+    ------
+    ModelError
+        If they have other layers.
+    """
+    built, theirs, ours = clone(end, 0, whole=True), operations_of(start), operations_of(end)
+    shapes = [_shapes_of(operations) for operations in (theirs, ours)]
+    if shapes[0] != shapes[1]:
+        other = sorted({repr(name) for name, _ in shapes[0].items() ^ shapes[1].items()})
+        raise ModelError(
+            f"Only two states of one network can be averaged; these differ in {', '.join(other)}. Train both with the "
+            "same cut, the same head and the same standardisation."
+        )
+    for name, layer in operations_of(built).items():
+        if name in shapes[0]:
+            copy_state(ours[name], layer)
+            pairs = zip(theirs[name].get_weights(), ours[name].get_weights(), strict=True)
+            layer.set_weights([(1 - share) * first + share * last for first, last in pairs])
+            layer.trainable = ours[name].trainable
+            copy_state(layer, layer)  # what a Normalization makes of its statistics
+    return built
+
+
+def _shapes_of(operations: dict[str, keras.Operation]) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """Return the shapes of what each layer holds, by its name."""
+    weighted = {name: op for name, op in operations.items() if isinstance(op, keras.Layer) and op.weights}
+    return {name: tuple(tuple(weight.shape) for weight in layer.weights) for name, layer in weighted.items()}

@@ -93,7 +93,7 @@ class Arm:
             source="",
             target="",
             labels_per_class=None,
-            learning_rate=1e-3,
+            learning_rate=budget.get("learning_rate", 1e-3),
             batch_size=32,
             seed=0,
             steps=200,

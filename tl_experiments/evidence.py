@@ -232,7 +232,7 @@ def noise(table: pd.DataFrame) -> list[Grid]:
 
 
 def change(table: pd.DataFrame) -> list[Grid]:
-    """Measure by CKA what training changes, at 10 and 50 labels per class: ten seeds."""
+    """Measure by CKA, in its biased form, what training changes, at 10 and 50 labels per class: ten seeds."""
     return _again("change", table, (TUNED, LP_FT, L2_SP, SCRATCH), (10, 50), measures=("cka",))
 
 

@@ -13,7 +13,17 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from tl_experiments.names import ExperimentError, depth_of
-from tl_experiments.recipes import HALVES, METHODS, MODULE_FUNCTION, PHOTOGRAPHS, SOURCES, Recipe, sorted_settings
+from tl_experiments.recipes import (
+    HALVES,
+    METHODS,
+    MODULE_FUNCTION,
+    PHOTOGRAPHS,
+    SAME,
+    SOURCES,
+    TREATMENTS,
+    Recipe,
+    sorted_settings,
+)
 from tl_experiments.trainings import names_of
 from tl_helpers import asset
 
@@ -34,10 +44,13 @@ AXES = (
     "seed",
     "settings",
 )
-AUGMENTED = ("flip", "shift", "photographs")  # as `tl_base.augmentation` names them
+AUGMENTED = ("flip", "shift", "flip and shift", "photographs")  # as `tl_base.augmentation` names them
+SCHEDULES = ("cosine", "constant")  # as `tl_base.steps` names them
 # Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
-# shifted test sets; linear CKA of each layer before and after training; answers to a hundred test images.
-MEASURES = ("logme", "leep", "shifts", "cka", "answers")
+# shifted test sets; linear CKA of each layer before and after training, in the biased form of 2019, which the first
+# edition recorded, or debiased, which new grids ask for; answers to a hundred test images; the share of the wrong
+# training labels that the network gives, which then stands in the place of the validation accuracy.
+MEASURES = ("logme", "leep", "shifts", "cka", "answers", "debiased cka", "memorised")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +122,18 @@ class Grid:
     seed : sequence of int
         Each decides the split, the new weights and the batches: arms with equal seeds are paired.
     settings : sequence of mapping
-        The method's own arguments: ``standardise``, ``augment`` (feature extraction); ``head_rate`` (parameter
-        transfer, LP-FT); ``probe_steps`` (LP-FT); ``alpha``, ``beta`` (L2-SP); ``teacher``, ``temperature``, ``weight``
-        (distillation); ``strength``, ``layers`` (attention transfer); ``rules`` as ``"module:function"``, ``strength``,
-        ``weight`` (logic rules). A teacher is one of `models.pretrained`, whose classes are known, or a number of
-        labels per class: the source is then fine-tuned on so many images of the target, drawn by a seed of their own.
-        ``base_rate``: the learning rate of base B (initialisation ``"target"``); by default that of the run.
+        The method's own arguments: ``standardise`` (feature extraction); ``head_rate``, or ``head_ratio``, how many
+        times the run's rate it is (parameter transfer, LP-FT); ``probe_steps``, ``average`` (LP-FT); ``alpha``,
+        ``beta`` (L2-SP); ``teacher``, ``teacher_rate``, ``temperature``, ``weight`` (distillation); ``strength``,
+        ``layers`` (attention transfer); ``rules`` as ``"module:function"``, ``strength``, ``weight``, ``raised`` (logic
+        rules). Of every method: ``augment`` (but attention transfer), ``rate_decay``, ``schedule``, ``stop_early``,
+        ``weight_decay``, as in `training.Budget`. A teacher is one of `models.pretrained`, whose classes are known; a
+        number of labels per class: the source is then fine-tuned on so many images of the target, drawn by a seed of
+        their own; or ``"same"``: the source is fine-tuned on the very training images of the run, their wrong labels
+        included, with a seed of its own and ``teacher_rate``, by default the rate of the run. ``average``: the share of
+        the end when weights are averaged between the end of the first phase and that of the second,
+        `transfer.averaged`. ``base_rate``: the learning rate of base B (initialisation ``"target"``); by default that
+        of the run.
     batch_size, steps, epochs : int
         The budget: at least `steps` steps and `epochs` passes over the training images.
     test : bool
@@ -122,7 +141,9 @@ class Grid:
     label_noise : float
         Share of the training labels that are replaced by another class, drawn by the seed.
     measures : sequence of str
-        What to measure besides accuracy, of `MEASURES`.
+        What to measure besides accuracy, of `MEASURES`. With ``"memorised"`` the wrongly labelled training images, with
+        their wrong labels, stand in the place of the validation images: a run's validation accuracy, and its curve, say
+        how many of the wrong labels the network gives, step by step.
     arm : str
         A name for tables and figures; by default the method's.
 
@@ -188,9 +209,21 @@ class Grid:
             measures & set(MEASURES[2:]) or set(self.method) != {"feature extraction"}
         ):
             raise ExperimentError("logme and leep score kept features: feature extraction only, nothing else beside.")
+        if "memorised" in measures:
+            self._check_memorised()
         object.__setattr__(self, "label_noise", _plain(self.label_noise))
         if not _is_number(self.label_noise) or not 0 <= self.label_noise < 1:
             raise ExperimentError(f"label_noise is a share from 0 to below 1, found {self.label_noise!r}.")
+
+    def _check_memorised(self) -> None:
+        """Refuse to ask who memorises wrong labels where there are none, or where the answer would choose something."""
+        if not self.label_noise:
+            raise ExperimentError("memorised counts wrong labels that the network gives: set label_noise above 0.")
+        if not self.test or any(settings.get("stop_early") for settings in self.settings):
+            raise ExperimentError(
+                "With memorised a run has no validation images, so it can choose nothing: leave test=True, and "
+                "stop_early out."
+            )
 
     @property
     def size(self) -> int:
@@ -344,7 +377,9 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 
 def _check_settings(method: str, settings: Mapping[str, Any], initialisation: Sequence[str]) -> None:
     """Refuse settings that a method does not know, that it lacks, or that are of another kind."""
-    known = [name.rstrip("*") for name in METHODS[method].settings] + ["base_rate"] * ("target" in initialisation)
+    known = [name.rstrip("*") for name in METHODS[method].settings]
+    known += [name for name in TREATMENTS if (method, name) != ("attention transfer", "augment")]
+    known += ["base_rate"] * ("target" in initialisation)
     for name, value in settings.items():
         if name not in known:
             listed = ", ".join(known) or "none"
@@ -352,6 +387,8 @@ def _check_settings(method: str, settings: Mapping[str, Any], initialisation: Se
             raise ExperimentError(f"{method!r} has no setting {name!r}. Its settings: {listed}.{also}")
         if not _KINDS[name][0](value):
             raise ExperimentError(f"The setting {name!r} is {_KINDS[name][1]}, found {value!r}.")
+    if {"head_rate", "head_ratio"} <= settings.keys():
+        raise ExperimentError("head_rate and head_ratio both say how fast the head learns: give one of them.")
     missing = [name[:-1] for name in METHODS[method].settings if name.endswith("*") and name[:-1] not in settings]
     if missing:
         raise ExperimentError(f"{method!r} needs the setting {missing[0]!r}: {_KINDS[missing[0]][1]}.")
@@ -365,16 +402,23 @@ def _is_rate(value: Any) -> bool:
     return _is_number(value) and value > 0
 
 
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
+
+
 # What each setting may be. How large a strength may be is for the methods to say: it fails the run, not the grid.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "standardise": (lambda value: isinstance(value, bool), "True or False"),
+    **dict.fromkeys(("standardise", "stop_early", "raised"), (lambda value: isinstance(value, bool), "True or False")),
     "augment": (lambda value: value in AUGMENTED, f"one of {', '.join(AUGMENTED)}"),
-    "head_rate": (_is_rate, "a number above 0"),
-    "base_rate": (_is_rate, "a number above 0"),
+    "schedule": (lambda value: value in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+    "rate_decay": (lambda value: _is_share(value) and value > 0, "a number above 0 and at most 1"),
+    "weight_decay": (lambda value: _is_number(value) and value >= 0, "a number from 0 on"),
+    "average": (_is_share, "a number from 0 to 1"),
+    **dict.fromkeys(("head_rate", "head_ratio", "base_rate", "teacher_rate"), (_is_rate, "a number above 0")),
     "probe_steps": (_is_count, "a whole number from 1 on"),
     "teacher": (
-        lambda value: value in SOURCES if isinstance(value, str) else _is_count(value),
-        f"a number of labels per class, or one of {', '.join(SOURCES)}",
+        lambda value: value in (SAME, *SOURCES) if isinstance(value, str) else _is_count(value),
+        f"a number of labels per class, 'same' for those of the run, or one of {', '.join(SOURCES)}",
     ),
     "layers": (
         lambda value: isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value),

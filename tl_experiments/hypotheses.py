@@ -1,9 +1,10 @@
 """What the literature lets us expect of the reference experiments, written down before they were run.
 
 Each hypothesis is a list of comparisons: this arm against that one, on a pair, at some numbers of labels. Whether it
-holds follows from the paired intervals by one rule, `judge`, which was fixed with them. Two things were mended after
+holds follows from the paired intervals by one rule, `judge`, which was fixed with them. Three things were mended after
 the runs: digits moved by four pixels left the comparisons on shifted images, because every arm reads fewer of them than
-guessing would; and LEEP is ranked over the states of one network alone, as its sentence always said.
+guessing would; LEEP is ranked over the states of one network alone, as its sentence always said; and rankings are no
+longer judged, because the points of each are states and layers of one training, not independent sources.
 Taught in: chapter 4.1 (Results).
 """
 
@@ -12,13 +13,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from tl_experiments import arms
 from tl_experiments.evidence import LABELS, TUNED_AT
 from tl_experiments.names import ExperimentError
 from tl_helpers import asset
-from tl_helpers.measures import Interval, kendall_interval, paired_interval
+from tl_helpers.measures import Interval, paired_interval
 from tl_helpers.records import FAR, NEAR, dead, rows_if_any
 
 FEW = LABELS[:4]  # 1 to 10 labels per class
@@ -273,7 +276,9 @@ def compare(table: pd.DataFrame, comparison: Comparison | Ranking, without: Sequ
     Returns
     -------
     dict of int or str to measures.Interval
-        Labels per class to the paired difference, `better` − `worse`; or target to Kendall's τ of score and accuracy.
+        Labels per class to the paired difference, `better` − `worse`; or target to Kendall's τ-b of score and accuracy,
+        with the number of points and without an interval (NaN): the points are states and layers of one training of
+        each source, so nothing here says how τ varies from one training to another.
 
     Raises
     ------
@@ -286,7 +291,8 @@ def compare(table: pd.DataFrame, comparison: Comparison | Ranking, without: Sequ
     """
     if isinstance(comparison, Ranking):
         points = ranked(table, comparison)
-        return {target: kendall_interval(rows.score, rows.accuracy) for target, rows in points.items()}
+        taus = {target: stats.kendalltau(rows.score, rows.accuracy).statistic for target, rows in points.items()}
+        return {target: Interval(float(tau), np.nan, np.nan, len(points[target])) for target, tau in taus.items()}
     rows = rows_if_any(table, comparison.pair, comparison.experiment)
     rows = rows[rows.label_noise == comparison.label_noise]
     sides = (comparison.better, comparison.what), (comparison.worse, comparison.against or comparison.what)
@@ -402,6 +408,7 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         One row a hypothesis: ``paper``, ``claim``, ``expected``, ``found`` (in words, with numbers) and ``verdict``, as
         `judge` gives it. Comparisons without runs are left out, and ``found`` says so; *not run* if it is all of them.
+        Rankings are *not judged*: there is no interval of them.
         Dead runs (`records.dead`) count like all others; ``found`` says how many there are, and what is found, and
         judged, without their seeds.
 
@@ -424,7 +431,8 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
             summary += f"; {lost} runs died, and without their seeds it is {_in_words(alive, kind)}: {judge(alive)}"
         if missing := len(hypothesis.comparisons) - len(ran):
             summary += f"; {missing} of {len(hypothesis.comparisons)} comparisons not run"
-        rows.append((hypothesis.paper, hypothesis.claim, hypothesis.expected, summary, judge(intervals)))
+        verdict = "not judged" if kind == "rank" else judge(intervals)
+        rows.append((hypothesis.paper, hypothesis.claim, hypothesis.expected, summary, verdict))
     return pd.DataFrame(rows, columns=["paper", "claim", "expected", "found", "verdict"])
 
 
@@ -440,7 +448,8 @@ def _runs_of(rows: pd.DataFrame, comparison: Comparison | Ranking) -> pd.DataFra
 def _in_words(intervals: Sequence[Interval], kind: str) -> str:
     """Put intervals in words: each of them if they are few, else their range and how many are on which side of 0."""
     if kind == "rank":
-        return "Kendall's τ " + "; ".join(f"{one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for one in intervals)
+        taus = "; ".join(f"{one.mean:+.2f} ({one.count} points)" for one in intervals)
+        return f"Kendall's τ {taus}; one training of each source, so no interval"
     unit, factor, digits = ("", 1, 2) if kind == "cka" else (" points", 100, 1)
     means = [factor * one.mean for one in intervals]
     above, below = sum(one.low > 0 for one in intervals), sum(one.high < 0 for one in intervals)

@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from tl_experiments.recipes import DEPTHS, Recipe
+from tl_experiments.recipes import DEPTHS, SAME, Recipe
 from tl_experiments.trainings import parts_of
 from tl_helpers.records import RecordsError
 
@@ -121,7 +121,8 @@ def named(run: Recipe) -> dict[str, str]:
         ``"source"``, ``"target"``, and where there are any ``"teacher"``, ``"rules"`` and ``"plan"``.
     """
     settings = dict(run.settings)
-    others = {role: settings[role] for role in ("teacher", "rules") if isinstance(settings.get(role), str)}
+    found = {role: settings.get(role) for role in ("teacher", "rules")}
+    others = {role: name for role, name in found.items() if isinstance(name, str) and name != SAME}
     experiment = getattr(run, "experiment", "")
     plan = {"plan": PLANS[experiment]} if experiment in PLANS else {}
     return {"source": run.source, "target": run.target} | others | plan

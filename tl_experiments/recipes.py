@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from tl_helpers.transfer import Result
 
 OTHER_SEED = 1000  # added to a run's seed where a second network must differ from the first
+SAME = "same"  # the teacher that is trained on the images of the run itself
+# Settings of how a network trains, whatever the method: those of `training.Budget` that are no axis of a grid.
+TREATMENTS = ("augment", "rate_decay", "schedule", "stop_early", "weight_decay")
+# Settings of what is made before or after: the rates of base B and of a teacher, and the average at the end.
+ABOUT_OTHERS = ("average", "base_rate", "teacher_rate")
 HALVES = ("cifar10-a", "cifar10-b")  # five classes of CIFAR-10 each
 # Of each source that ships, the weight layers up to and with each layer: the most that `layers_copied` can be. It is
 # said here so that a grid needs no TensorFlow; a test compares it with the networks.
@@ -103,7 +108,7 @@ class Recipe:
     test : bool
         Whether the test set is scored, once, at the end.
     settings : tuple of (str, value)
-        The method's own arguments, sorted by name.
+        The method's own arguments and `TREATMENTS`, sorted by name.
     label_noise : float
         Share of the training labels that are replaced by another class.
     """
@@ -132,8 +137,14 @@ class Recipe:
 
     @property
     def own_settings(self) -> dict[str, Any]:
-        """The arguments of the method itself: all settings but the learning rate of base B."""
-        return {name: value for name, value in self.settings if name != "base_rate"}
+        """The arguments of the method itself: all settings but `TREATMENTS` and those about other networks."""
+        others = {*TREATMENTS, *ABOUT_OTHERS}
+        return {name: value for name, value in self.settings if name not in others}
+
+    @property
+    def treatments(self) -> dict[str, Any]:
+        """The settings of how the network trains, of `TREATMENTS`."""
+        return {name: value for name, value in self.settings if name in TREATMENTS}
 
     @classmethod
     def of(cls, row: Mapping[str, Any] | pd.Series) -> Self:
@@ -155,7 +166,25 @@ class Recipe:
         """Return the call of `transfer` that does it, on the names ``source`` (or ``base``) and ``target``."""
         call = METHODS[self.method].call(self)
         budget = {"learning_rate": self.learning_rate, "steps": _steps(self), "batch_size": self.batch_size}
-        return replace(call, keywords={**call.keywords, **budget, "seed": self.seed})
+        return replace(call, keywords={**call.keywords, **budget, **self.treatments, "seed": self.seed})
+
+    def last(self, more: Mapping[str, Any] = NOTHING) -> Calls:
+        """Yield the call that does it, with arguments to add; where weights are averaged, three: end, start, average.
+
+        The start is the end of the first phase of LP-FT, trained once more.
+        """
+        call, share = self.call(), dict(self.settings).get("average")
+        given = {**call.keywords, **more}
+        call = replace(call, keywords=given)
+        if share is None:
+            yield "result", call
+            return
+        yield "tuned", call
+        probed = {name: value for name, value in given.items() if name not in ("probe_steps", "watch")}
+        probed |= {"freeze": given["copy"], "steps": given["probe_steps"]}
+        yield "probed", replace(call, keywords=probed)
+        names = tuple(map(Name, ("probed", "tuned", "target.validation")))
+        yield "result", Call("transfer.averaged", (*names, share))
 
     def split(self) -> Call:
         """Return the call that draws its labels, on the name ``images``."""
@@ -176,7 +205,7 @@ class Recipe:
             base = base_of(self)
             yield "base", replace(replace(base, seed=OTHER_SEED + base.seed).call(), then=".model")
         yield from METHODS[self.method].before(self)
-        yield "result", self.call()
+        yield from self.last()
 
     def code(self) -> str:
         """Write the Python that repeats it.
@@ -235,7 +264,8 @@ class Recipe:
         transfer.Result
         """
         names = {**names, "source": source, "base": source, "target": target}
-        return self.call().value(made_when_needed(dict(METHODS[self.method].before(self)), names), **more)
+        calls = dict(METHODS[self.method].before(self)) | dict(self.last(more))
+        return made_when_needed(calls, names)("result")
 
 
 def sorted_settings(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -293,6 +323,11 @@ def base_of(recipe: R) -> R:
     return replace(recipe, learning_rate=rate, **shape, **plain)
 
 
+def teacher_rate(recipe: Recipe) -> float:
+    """Return the learning rate of a teacher of the same labels: its own, or that of the run."""
+    return dict(recipe.settings).get("teacher_rate", recipe.learning_rate)
+
+
 # The methods: what each is called with ...
 
 
@@ -327,7 +362,10 @@ def _feature_extraction(recipe: Recipe) -> Call:
 def _parameter_transfer(recipe: Recipe, **more: Any) -> Call:
     names, start = _start(recipe)
     depths = {"copy": recipe.layers_copied, "freeze": recipe.layers_frozen}
-    return Call("transfer.parameter_transfer", names, start | depths | more | recipe.own_settings)
+    own = recipe.own_settings
+    if "head_ratio" in own:
+        own["head_rate"] = float(f"{own.pop('head_ratio') * recipe.learning_rate:.12g}")
+    return Call("transfer.parameter_transfer", names, start | depths | more | own)
 
 
 def _lp_ft(recipe: Recipe) -> Call:
@@ -352,7 +390,11 @@ def _distillation(recipe: Recipe) -> Calls:
     settings = recipe.own_settings
     teacher = settings.pop("teacher")
     classes: Call | Name = Name("images.class_names")
-    if isinstance(teacher, str):
+    if teacher == SAME:
+        budget = {"learning_rate": teacher_rate(recipe), "steps": _steps(recipe), "batch_size": recipe.batch_size}
+        shape = {"layer": trunk(recipe), **budget, "points": 1, "seed": OTHER_SEED + recipe.seed}
+        yield "teacher", Call("transfer.parameter_transfer", (Name("source"), Name("target")), shape, then=".model")
+    elif isinstance(teacher, str):
         yield "teacher", network(teacher)
         classes = Call("models.model_card", (teacher,), then='["classes"]')
     else:
@@ -425,7 +467,7 @@ class Method:
         From a recipe, and the number of layers up to its cut, to the fields that have one value only with this method;
         None where its settings mean nothing together.
     settings : tuple of str
-        Its own arguments; those with a star it needs.
+        Its own arguments; those with a star it needs. `TREATMENTS` come on top for every method.
     before : callable
         From a recipe to what is made before the call, in turn: names and calls.
     on_activations : bool
@@ -441,16 +483,22 @@ class Method:
 
 
 METHODS = {
-    "feature extraction": Method(_feature_extraction, _all_frozen, ("standardise", "augment"), on_activations=True),
-    "parameter transfer": Method(_parameter_transfer, _frozen_is_copied, ("head_rate",), on_activations=True),
-    "LP-FT": Method(_lp_ft, _some_copied_trains, ("head_rate", "probe_steps"), on_activations=True),
+    "feature extraction": Method(_feature_extraction, _all_frozen, ("standardise",), on_activations=True),
+    "parameter transfer": Method(
+        _parameter_transfer, _frozen_is_copied, ("head_rate", "head_ratio"), on_activations=True
+    ),
+    "LP-FT": Method(
+        _lp_ft, _some_copied_trains, ("head_rate", "head_ratio", "probe_steps", "average"), on_activations=True
+    ),
     "L2-SP": Method(_knowledge_transfer, _trains_what_has_a_source, ("alpha*", "beta"), _l2_sp, on_activations=True),
     "distillation": Method(
-        _knowledge_transfer, _frozen_is_copied, ("teacher*", "temperature", "weight"), _distillation
+        _knowledge_transfer, _frozen_is_copied, ("teacher*", "teacher_rate", "temperature", "weight"), _distillation
     ),
     "attention transfer": Method(
         _knowledge_transfer, _has_source, ("strength*", "layers"), _attention_transfer, on_activations=True
     ),
-    "logic rules": Method(_knowledge_transfer, _frozen_is_copied, ("rules*", "strength", "weight"), _logic_rules),
+    "logic rules": Method(
+        _knowledge_transfer, _frozen_is_copied, ("rules*", "strength", "weight", "raised"), _logic_rules
+    ),
     "from scratch": Method(_from_scratch, _nothing_copied),
 }

@@ -21,7 +21,7 @@ from tl_experiments.calls import made_when_needed
 from tl_experiments.grid import TARGETS, Run
 from tl_experiments.names import ExperimentError, made, named, resolved
 from tl_experiments.plan import MEMORY, POINTS, base_run, prefix_key
-from tl_experiments.recipes import METHODS, OTHER_SEED, trunk
+from tl_experiments.recipes import METHODS, OTHER_SEED, SAME, teacher_rate, trunk
 from tl_helpers import data, models, transfer
 
 Sized = tuple[str, tuple[tuple[str, int], ...]]  # a target, and the size of its images where it is not the usual one
@@ -60,7 +60,16 @@ class Store:
 
         whole = run.labels_per_class is None
         split = self._once("rows", (_sized(run), run.seed), draw) if whole else draw(run)
-        return replace(split, train=perturbations.with_label_noise(split.train, run.label_noise, run.seed))
+        noisy = perturbations.with_label_noise(split.train, run.label_noise, run.seed)
+        if "memorised" not in run.measures:
+            return replace(split, train=noisy)
+        wrong = noisy.rows(noisy.labels != split.train.labels)  # these are scored on the way
+        if not len(wrong):
+            raise ExperimentError(
+                f"No label of {len(noisy)} is wrong at label_noise={run.label_noise:g}, so nothing can be memorised: "
+                "take more labels or a larger share."
+            )
+        return replace(split, train=noisy, validation=wrong)
 
     def activations(self, run: Run) -> "Activations | None":
         """Return what the frozen prefix of a run makes of its target's images; None where nothing can be kept."""
@@ -108,29 +117,35 @@ class Store:
         """Return a network trained from scratch on the labels of a run, from weights that no run of that seed has."""
 
         def train(run: Run) -> keras.Model:
-            split = self.split(run)
-            train, validation = (self.with_images(run, part) for part in (split.train, split.validation))
-            return self.transfer(
-                replace(run, seed=OTHER_SEED + run.seed), replace(split, train=train, validation=validation)
-            ).model
+            return self.transfer(replace(run, seed=OTHER_SEED + run.seed), self._split_of_images(run)).model
 
         return self._once("base", base_run(run), train)
 
     def knowledge(self, run: Run) -> dict[str, Any]:
         """Return what a run's constraint knows from elsewhere, by its name in the call: a teacher, rules."""
         settings = run.own_settings
-        if isinstance(settings.get("teacher"), str):
-            return {"teacher": self.source(settings["teacher"])}
+        teacher = settings.get("teacher")
+        if isinstance(teacher, str) and teacher != SAME:
+            return {"teacher": self.source(teacher)}
         if "rules" in settings:
             return {"rules": made("rules", settings["rules"], resolved(settings["rules"]))}
-        if "teacher" not in settings:
+        if teacher is None:
             return {}
 
         def train(_: object) -> keras.Model:
             at_hand = {"source": self.source(run.source), "images": self.target(run)}
-            return made_when_needed(dict(METHODS[run.method].before(run)), at_hand)("teacher")
+            more = {"target": self._split_of_images(run)} if teacher == SAME else {}
+            return made_when_needed(dict(METHODS[run.method].before(run)), at_hand | more)("teacher")
 
-        return {"teacher": self._once("teacher", (run.source, run.target, settings["teacher"], trunk(run)), train)}
+        of_run = replace(base_run(run), learning_rate=teacher_rate(run))  # all that decides a teacher of its labels
+        key = of_run if teacher == SAME else (run.source, run.target, teacher, trunk(run))
+        return {"teacher": self._once("teacher", key, train)}
+
+    def _split_of_images(self, run: Run) -> data.Split:
+        """Return what a run trains on and is scored on while it trains, as images."""
+        split = self.split(run)
+        train, validation = (self.with_images(run, part) for part in (split.train, split.validation))
+        return replace(split, train=train, validation=validation)
 
     def transfer(self, run: Run, split: data.Split, cut_off: int = 0, **how: Any) -> transfer.Result:
         """Do the call of a run on a split.

@@ -25,7 +25,8 @@ from tl_experiments.store import Activations, Store, cut
 from tl_helpers import data, knowledge, measures, models, training, transfer
 
 CKA_LAYERS = ("pool1", "pool2", "conv3")
-CKA_IMAGES = 2000  # fewer than pool1 and pool2 have activations: read it beside two networks from scratch
+CKA_IMAGES = 2000  # fewer than pool1 and pool2 have activations: there the biased form finds any two networks alike
+CKA_KINDS = {"cka": False, "debiased cka": True}  # the records of the first edition hold the biased form
 _one_at_a_time = threading.Lock()  # a Dask worker has several threads; one store serves them in turn
 
 Row = dict[str, Any]  # with the keys of `records.COLUMNS`
@@ -156,10 +157,10 @@ def _measured(store: Store, run: Run, rows: data.Split, model: keras.Model) -> d
     if "shifts" in run.measures:
         tests = {kind: store.shifted(run, kind) for kind in perturbations.SHIFTS}
         values["shifts"] = {kind: transfer.evaluate(model, test).accuracy for kind, test in tests.items()}
-    if "cka" in run.measures:
+    for kind in CKA_KINDS.keys() & set(run.measures):
         before = store.base(run) if run.method == "from scratch" else store.network(run)
         images = store.with_images(run, rows.test).images[:CKA_IMAGES]
-        values["cka"] = {name: _alike(before, model, name, images) for name in CKA_LAYERS}
+        values[kind] = {name: _alike(before, model, name, images, CKA_KINDS[kind]) for name in CKA_LAYERS}
     if "answers" in run.measures:
         images = store.with_images(run, data.evenly_spaced(rows.test, ANSWERED)).images
         values["answers"] = models.outputs(model, images).argmax(axis=1).tolist()
@@ -198,9 +199,9 @@ def _features(store: Store, run: Run, numbered: data.Dataset) -> np.ndarray:
     return models.outputs(models.features_at(store.network(run), run.layer), store.with_images(run, numbered).images)
 
 
-def _alike(first: keras.Model, second: keras.Model, layer: str, images: np.ndarray) -> float:
+def _alike(first: keras.Model, second: keras.Model, layer: str, images: np.ndarray, debiased: bool) -> float:
     ours, theirs = (models.outputs(models.features_at(net, layer), images) for net in (first, second))
-    return measures.linear_cka(ours.reshape(len(images), -1), theirs.reshape(len(images), -1))
+    return measures.linear_cka(ours.reshape(len(images), -1), theirs.reshape(len(images), -1), debiased)
 
 
 def _many(store: Store, runs: Sequence[Run]) -> list[Row]:
@@ -324,6 +325,9 @@ def row(run: Run, outcome: Outcome) -> Row:
     curve = {} if history is None else {"steps": list(history.steps), "loss": _rounded(history.loss)}
     if history is not None:
         curve["validation_accuracy"] = _rounded(history.validation_accuracy)
+    measured = dict(outcome.measures)
+    if "memorised" in run.measures and outcome.validation_accuracy is not None:
+        measured["memorised"] = outcome.validation_accuracy
     return {name: getattr(run, name) for name in run.__dataclass_fields__ if name not in ("epochs", "test")} | {
         "key": run.key,
         "head": "-".join(map(str, run.head)),
@@ -334,7 +338,7 @@ def row(run: Run, outcome: Outcome) -> Row:
         "trainable_parameters": outcome.trainable_parameters,
         "seconds": None if outcome.seconds is None else round(outcome.seconds, 4),
         "history": json.dumps(curve, separators=(",", ":")) if curve else "",
-        "measures": json.dumps(_short(dict(outcome.measures)), sort_keys=True),
+        "measures": json.dumps(_short(measured), sort_keys=True),
         "fingerprints": "{}",
         "error": outcome.error,
         "date": datetime.date.today().isoformat(),

@@ -25,6 +25,8 @@ __all__ = ["L2SP", "Adaptation", "AttentionTransfer", "Distillation", "Knowledge
 __all__ += ["attention_maps", "softened"]
 __all__ += ["KnowledgeError", "Rule", "loop_rules", "loops", "rule_table", "unlikely", "wrong_rules"]
 
+SPEED = 0.85  # α of `LogicRules`
+
 
 @dataclass(frozen=True)
 class Adaptation:
@@ -252,8 +254,10 @@ class LogicRules:
     strength : float
         C; 0 makes q equal to p.
     weight : float
-        π from 0 (labels only) to 1 (corrected outputs only). The paper lets it change during training; here it is
-        constant, as the steps are few.
+        π from 0 (labels only) to 1 (corrected outputs only).
+    raised : bool
+        Whether π grows from 0, min{π, 1 − α^t} after t passes over the training images, with α = 0.85: at first the
+        network knows little, and its corrected outputs are poor. Otherwise it is constant.
 
     Raises
     ------
@@ -262,13 +266,14 @@ class LogicRules:
 
     References
     ----------
-    Hu, Ma, Liu, Hovy and Xing (2016), Harnessing deep neural networks with logic rules, equations 2 and 4.
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Hu, Ma, Liu, Hovy and Xing (2016), Harnessing deep neural networks with logic rules, equations 2 and 4, and section
+    3 (π raised; the paper counts iterations). Taught in: chapter 3.3 (Knowledge transfer).
     """
 
     rules: Sequence[Rule]
     strength: float = 1.0
     weight: float = 0.5
+    raised: bool = False
 
     def __post_init__(self) -> None:
         check_numbers(strength=self.strength)
@@ -316,7 +321,11 @@ class LogicRules:
             corrected = tf.stop_gradient(tf.nn.softmax(logits - targets))
             return self.weight * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(corrected, logits))
 
-        return Term("LogicRules", loss, penalty, share=self.weight)
+        return Term("LogicRules", loss, penalty, share=self.weight, growth=self._growth if self.raised else None)
+
+    def _growth(self, passes: Tensor) -> Tensor:
+        """Return the part of π that counts after so many passes."""
+        return tf.minimum(1.0, (1 - SPEED**passes) / max(self.weight, 1e-9))
 
 
 def softened(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float32]:

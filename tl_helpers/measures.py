@@ -4,167 +4,21 @@ Taught in: chapters 1 (Background) and 2 (Core concepts), chapters 3 to 3.3, 4 (
 photographs).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, optimize, stats
+from numpy.typing import ArrayLike
+from scipy import linalg, optimize
 
 # NAME as NAME: what chapters and the other modules read as measures.NAME
+from tl_base.intervals import Floats, as_numbers
+from tl_base.intervals import Interval as Interval
+from tl_base.intervals import crossing as crossing
+from tl_base.intervals import half_width as half_width
+from tl_base.intervals import mean_interval as mean_interval
+from tl_base.intervals import paired_interval as paired_interval
+from tl_base.intervals import ratio_interval as ratio_interval
 from tl_base.shares import MeasureError as MeasureError
 from tl_base.shares import quantile as quantile
 from tl_base.shares import wilson as wilson
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its confidence interval.
-
-    Attributes
-    ----------
-    mean, low, high : float
-        In the unit of the values.
-    count : int
-        Number of pairs.
-    """
-
-    mean: float
-    low: float
-    high: float
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
-
-
-def half_width(values: ArrayLike, confidence: float = 0.95) -> Floats:
-    """Estimate half the width of the confidence interval of a mean over seeds, at every point of curves at once.
-
-    Parameters
-    ----------
-    values : array-like, shape (S, ...)
-        One row a seed, for instance the points of its curve. Independent between rows.
-    confidence : float
-        As for `quantile`.
-
-    Returns
-    -------
-    ndarray, shape (...), float64
-        NaN for a single seed: nothing is known of the spread.
-
-    Raises
-    ------
-    MeasureError
-        As for `quantile`.
-    """
-    values = _numbers(values)
-    if len(values) < 2:
-        return np.full(values.shape[1:], np.nan)
-    return quantile(len(values), confidence) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
-
-
-def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
-    """Estimate a mean and the half-width of its confidence interval (Student's t over independent values).
-
-    Parameters
-    ----------
-    values : sequence of float, shape (S,)
-        One value a seed.
-    confidence : float
-        As for `quantile`.
-
-    Returns
-    -------
-    mean, half_width : float
-        ``half_width`` is NaN for a single value: nothing is known of its spread.
-
-    Raises
-    ------
-    MeasureError
-        If there is no value, or one that is not finite, and as for `quantile`.
-
-    Notes
-    -----
-    Taught in: chapter 1 (Background).
-    """
-    values = _numbers(values)
-    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
-        text = np.array2string(values, threshold=12, separator=", ")
-        raise MeasureError(f"Expected a list of finite numbers, one a seed; found {text}. Leave out seeds that failed.")
-    return float(values.mean()), float(half_width(values, confidence))
-
-
-def paired_interval(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Estimate the mean of the paired differences a − b, with Student's t interval.
-
-    Two arms that share their seeds share their labels, their batches and their initial heads. Most of the noise is
-    common to both and cancels in the difference, so the interval is narrower than that of two separate means.
-
-    Parameters
-    ----------
-    a, b : sequence of float, equal length
-        One value a seed, in the same order of seeds.
-    confidence : float
-        Probability in (0, 1) with which the interval covers the true mean difference, if the differences are normal.
-
-    Returns
-    -------
-    Interval
-        Of a − b; it excludes 0 where the seeds are enough to tell the arms apart.
-
-    Raises
-    ------
-    MeasureError
-        If the lengths differ, there are fewer than two pairs, a value is not finite, or ``confidence`` is no
-        probability.
-
-    References
-    ----------
-    Student (1908), The probable error of a mean, Biometrika 6(1), section IX (paired differences).
-    Taught in: chapter 4 (Worked example).
-    """
-    a, b = _pairs(a, b)
-    if len(a) < 2:
-        raise MeasureError(f"An interval needs at least two pairs, found {len(a)}. Run more seeds.")
-    mean, half = mean_interval(a - b, confidence)
-    return Interval(mean, mean - half, mean + half, len(a))
-
-
-def kendall_interval(a: ArrayLike, b: ArrayLike, confidence: float = 0.95, draws: int = 2000) -> Interval:
-    """Estimate Kendall's rank correlation τ-b of two lists, with a percentile bootstrap interval over the points.
-
-    Parameters
-    ----------
-    a, b : sequence of float, equal length
-        At least four points.
-    confidence : float
-    draws : int
-        Resamples of the points, with replacement, by a fixed seed; those with all values equal are left out.
-
-    Returns
-    -------
-    Interval
-        From −1 (opposite order) over 0 (no relation) to 1 (the same order).
-
-    Raises
-    ------
-    MeasureError
-        If lengths differ, there are fewer than four points, or a value is not finite.
-
-    References
-    ----------
-    Kendall (1945), The treatment of ties in ranking problems; Efron and Tibshirani (1993), chapter 13. Points that
-    share a source are not independent, so the interval is rather too narrow. Taught in: chapter 4.1 (Results).
-    """
-    a, b = _pairs(a, b)
-    if len(a) < 4:
-        raise MeasureError(f"A rank correlation needs four or more points, found {len(a)}.")
-    rows = np.random.default_rng(0).integers(0, len(a), (draws, len(a)))
-    taus = np.array([stats.kendalltau(a[some], b[some]).statistic for some in rows])
-    low, high = np.nanquantile(taus, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(stats.kendalltau(a, b).statistic), float(low), float(high), len(a))
 
 
 def negative_transfer_gap(with_source: ArrayLike, without_source: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -196,7 +50,7 @@ def negative_transfer_gap(with_source: ArrayLike, without_source: ArrayLike, con
     same algorithm* matters: a tuned method against an untuned baseline measures the tuning. Taught in: chapter 2 (Core
     concepts).
     """
-    accuracies = [_numbers(with_source), _numbers(without_source)]
+    accuracies = [as_numbers(with_source), as_numbers(without_source)]
     for values in accuracies:
         if ((values < 0) | (values > 1)).any():
             raise MeasureError("An accuracy lies outside [0, 1]. Give shares, not percentages and not errors.")
@@ -277,7 +131,10 @@ def logme(features: ArrayLike, labels: ArrayLike) -> float:
     ----------
     You et al. (2021), LogME, equation 2 and section 4. It needs features alone and no source labels, so it can rank
     layers. Their iteration for α and β ends in the lower one of two maxima for some features. Here the best β is
-    substituted, and α/β is searched over its whole range. Taught in: chapter 3.3 (Knowledge transfer).
+    substituted, and α/β is searched over its whole range. With fewer images than features the authors' program gives
+    another number: of the D terms −½ log(α + βσ), one for each eigenvalue σ of FᵀF, it counts the N that are not 0,
+    beside D/2 · log α in full. So its score is (D − N)/(2N) · log α too high, and grows with the number of features.
+    Taught in: chapters 3.1 (Feature extraction) and 3.3 (Knowledge transfer).
     """
     features = _matrix(features, "features", "D features")
     targets = _one_hot(labels, len(features))
@@ -332,11 +189,16 @@ def _max_log_evidence(eigenvalues: Floats, powers: Floats, residuals: Floats, co
     return np.array([refine(*one_class) for one_class in zip(best, powers.T, residuals, strict=True)])
 
 
-def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
+def linear_cka(x: ArrayLike, y: ArrayLike, debiased: bool = True) -> float:
     """Compare two representations of the same images: linear centred kernel alignment (CKA).
 
-    CKA = ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) with Frobenius norms and centred columns. Two representations are alike if the same
-    pairs of images are close in both.
+    CKA = H(X, Y) / √(H(X, X) · H(Y, Y)) with H(X, Y) = ‖YᵀX‖², the Frobenius norm of centred columns: two
+    representations are alike if the same pairs of images are close in both. Each image is also as close to itself as
+    can be, in both, whatever they show; with few images, or features that spread evenly over more directions than there
+    are images, that alone makes any two representations look alike. The debiased form leaves these pairs out, so that
+    unrelated representations give 0 on average:
+
+    H(X, Y) = ‖YᵀX‖² − N / (N − 2) · Σᵢ ‖xᵢ‖² ‖yᵢ‖² + Σᵢ ‖xᵢ‖² · Σᵢ ‖yᵢ‖² / ((N − 1)(N − 2)).
 
     Parameters
     ----------
@@ -344,32 +206,55 @@ def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
         Activations of one layer for N images.
     y : ndarray, shape (N, Q), float
         Activations of another layer or network for the same images in the same order.
+    debiased : bool
+        False gives the form of 2019, to compare with results that use it.
 
     Returns
     -------
     float
-        0 (no linear relation) to 1 (equal up to rotation, reflection, one common factor and a shift).
+        At most 1: equal up to rotation, reflection, one common factor and a shift. About 0, and as often below as
+        above: no linear relation. Without `debiased`, from 0 to 1.
 
     Raises
     ------
     MeasureError
-        If shapes or values are not as above, or all N images have the same activations, for which CKA is undefined.
+        If shapes or values are not as above, there are fewer than four images for the debiased form, or one
+        representation tells no pair of images from another, for which CKA is undefined.
 
     References
     ----------
-    Kornblith et al. (2019), Similarity of neural network representations revisited, section 3. Their equation 1, tr(XXᵀ
-    YYᵀ) = ‖YᵀX‖², gives a second form with N × N kernels; whichever is cheaper is computed. With N below P and Q even
-    unrelated representations come out alike: take more images, or compare with a random network. Taught in:
-    chapter 3.2 (Parameter transfer).
+    Kornblith et al. (2019), Similarity of neural network representations revisited, section 3. Debiased: Nguyen, Raghu
+    and Kornblith (2021), Do wide and deep networks learn the same things?, equation 3, with the unbiased H of Song et
+    al. (2012), Feature selection via dependence maximization, equation 5, here for centred columns, and without the
+    factor N(N − 3), which cancels. By tr(XXᵀYYᵀ) = ‖YᵀX‖² there is a second form with N × N kernels; whichever is
+    cheaper is computed. Taught in: chapter 5 (Outlook and challenges).
     """
     x, y = _centred(x, "x", "P"), _centred(y, "y", "Q")
     if len(x) != len(y):
         raise MeasureError(f"Expected the same images in both, found {len(x)} and {len(y)} rows.")
+    if debiased and len(x) < 4:
+        raise MeasureError(f"Debiased CKA needs four or more images, found {len(x)}.")
+    together, *own = _alike(x, y, debiased)
+    return together / float(np.sqrt(own[0] * own[1]))
+
+
+def _alike(x: Floats, y: Floats, debiased: bool) -> tuple[float, float, float]:
+    """Compute H(x, y), H(x, x) and H(y, y) of `linear_cka`."""
     (n, p), (_, q) = x.shape, y.shape
-    if n * (p + q) < p * p + p * q + q * q:
-        kernel_x, kernel_y = x @ x.T, y @ y.T
-        return float((kernel_x * kernel_y).sum() / (linalg.norm(kernel_x) * linalg.norm(kernel_y)))
-    return float(linalg.norm(y.T @ x) ** 2 / (linalg.norm(x.T @ x) * linalg.norm(y.T @ y)))
+    lengths = [(each**2).sum(axis=1) for each in (x, y)]
+    kernels = n * (p + q) < p * p + p * q + q * q
+    seen = (x @ x.T, y @ y.T) if kernels else (x, y)
+
+    def h(i: int, j: int) -> float:
+        total = (seen[i] * seen[j] if kernels else (seen[j].T @ seen[i]) ** 2).sum()
+        if debiased:
+            total -= n / (n - 2) * (lengths[i] @ lengths[j])
+            total += lengths[i].sum() * lengths[j].sum() / ((n - 1) * (n - 2))
+        if i == j and total <= 1e-12 * (lengths[i] @ lengths[i]):  # only rounding is left
+            raise MeasureError(f"{'xy'[i]} tells no pair of the {n} images from another: debiased CKA is undefined.")
+        return float(total)
+
+    return h(0, 1), h(0, 0), h(1, 1)
 
 
 def _centred(values: ArrayLike, name: str, columns: str) -> Floats:
@@ -383,24 +268,8 @@ def _centred(values: ArrayLike, name: str, columns: str) -> Floats:
     return moved - moved.mean(axis=0)
 
 
-def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
-    a, b = _numbers(a), _numbers(b)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise MeasureError(f"Expected two sequences of equal length, found shapes {a.shape} and {b.shape}.")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise MeasureError("A value is not finite. Leave out failed runs in both, pair by pair.")
-    return a, b
-
-
-def _numbers(values: ArrayLike) -> Floats:
-    try:
-        return np.asarray(values, "float64")
-    except (TypeError, ValueError) as error:
-        raise MeasureError(f"Expected numbers in rows of equal length, found something else: {error}") from error
-
-
 def _matrix(values: ArrayLike, name: str, columns: str) -> Floats:
-    values = _numbers(values)
+    values = as_numbers(values)
     if values.ndim != 2 or 0 in values.shape:
         raise MeasureError(
             f"Expected {name} of shape (N images, {columns}), found {values.shape}. "

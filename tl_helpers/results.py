@@ -4,14 +4,14 @@ Taught in: chapters 4 (Worked example) and 7 (Your own photographs).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from tl_base import exports, graph, prefixes, running
+from tl_base import clones, exports, graph, prefixes, running
 from tl_base.backend import keras
 from tl_base.files import PathLike
 from tl_helpers.data import Dataset
@@ -60,7 +60,7 @@ class Result:
         Images, 0 to 255, in the shape that the source takes, to logits ``(N, classes)``.
     history : training.History
     validation_accuracy : float
-        After the last step.
+        Of this network: after the last step, or at the best point with ``stop_early``.
     trainable_parameters : int
         Numbers that a training step updates (in the last phase, where there are two).
     seconds : float
@@ -239,6 +239,48 @@ def evaluate(model: keras.Model, dataset: Dataset, class_names: Sequence[str] | 
     return Score(
         float(np.mean(predictions == dataset.labels)), per_class, confusion, predictions, running.shares(model, answers)
     )
+
+
+def averaged(start: Result, end: Result, validation: Dataset, share: float = 0.5) -> Result:
+    """Average the weights of a network before and after fine-tuning: (1 − a) · θ_start + a · θ_end (WiSE-FT).
+
+    Parameters
+    ----------
+    start : Result
+        A linear probe: ``parameter_transfer(source, split, freeze=…)`` with all copied layers frozen. LP-FT's first
+        phase ends there where steps, rates and seed are its own.
+    end : Result
+        The same network, fine-tuned.
+    validation : data.Dataset
+        Is scored, and has no part in it.
+    share : float
+        a, from 0 (`start`) to 1 (`end`). All that the layers hold is averaged, statistics too.
+
+    Returns
+    -------
+    Result
+        With the history of `end`, the seconds of both, and the share in `settings`.
+
+    Raises
+    ------
+    TransferError, ModelError
+        If the share is none, or these are no two states of one network.
+
+    References
+    ----------
+    Wortsman et al. (2022), Robust fine-tuning of zero-shot models, equation 1; their start is a zero-shot classifier.
+    Taught in: no chapter (the page of results reports it).
+    """
+    if not 0 <= share <= 1:
+        raise TransferError(f"Expected a share from 0 (the start) to 1 (the end), found {share}.")
+    if start.class_names != end.class_names:
+        raise TransferError(
+            f"The start answers {graph.listed(start.class_names)}, the end {graph.listed(end.class_names)}."
+        )
+    model, seconds = clones.between(start.model, end.model, share), start.seconds + end.seconds
+    score, settings = evaluate(model, validation, end.class_names).accuracy, {**end.settings, "share": share}
+    known = {"model": model, "validation_accuracy": score, "seconds": seconds, "settings": settings}
+    return replace(end, method="weight averaging", **known)
 
 
 def check_names(class_names: Sequence[str], dataset: Dataset, whose: str) -> None:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, fields
 from typing import Any, TypedDict, Unpack, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tl_base import augmentation, graph
 from tl_base.backend import forget_compiled, keras, tf
 from tl_base.running import Runner, check_images, compiled, final_activation, tapped
-from tl_base.steps import Groups, Tensor, adams
+from tl_base.steps import Best, Groups, Pace, Tensor, adams
+from tl_base.steps import TrainingError as TrainingError
+from tl_base.steps import batch_rows as batch_rows
 from tl_base.steps import compiled as compiled_steps
 
 Taps = dict[str, Tensor]
@@ -27,10 +28,6 @@ Seed = int | Sequence[int]
 Pair = tuple[np.ndarray, np.ndarray]  # inputs and labels
 Scored = Pair | tuple[np.ndarray, np.ndarray, keras.Model]  # and what scores them
 Progress = bool | str | tuple[str, float] | None
-
-
-class TrainingError(ValueError):
-    """Training cannot start, or has left the finite numbers."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +65,26 @@ class Budget(TypedDict, total=False):
     Attributes
     ----------
     learning_rate : float
-        At the first step, by default 1e-3. It falls from there to 0 along half a cosine, so that the last state needs
-        no picking.
+        At the first step, by default 1e-3.
+    schedule : {"cosine", "constant"}
+        By default the rate falls to 0 along half a cosine, so that the last state needs no picking.
+    rate_decay : float
+        By default 1: all layers have one rate. With 0.5 each layer has half the rate of the one after it, from the head
+        down (`tl_base.steps.rate_factors`). A method's ``head_rate`` takes the factor of its layer too.
+    weight_decay : float
+        By default 0. Each step moves every kernel that trains by so many rates towards 0, as AdamW does; biases and the
+        numbers of BatchNormalization stay out of it.
+    stop_early : bool
+        By default False: the last state is kept. True keeps that of the recorded point with the best validation
+        accuracy, in each phase where there are two. The validation images then take part in training, and their
+        accuracy is no estimate any more.
     steps : int
-        Number of batches; the last state is kept, none is picked. By default `default_steps`.
+        Number of batches. By default `default_steps`.
     batch_size : int
         By default 32.
     seed : int or sequence of int
-        By default 0. Decides the order of the examples (`batch_rows`); in a method, new weights and random layers too.
-    augment : {"flip", "shift", "photographs"}
+        By default 0. Decides the order of the examples; in a method, new weights and random layers too.
+    augment : {"flip", "shift", "flip and shift", "photographs"}
         Train on another variant of every image in each step, see `augmentation.varied`; by default on the images as
         they are. Nothing else ever sees a variant. Frozen layers then run in every step, so that a linear head takes
         as long as ten to twenty passes of the whole network over the images, where it else takes one.
@@ -91,10 +99,14 @@ class Budget(TypedDict, total=False):
 
     References
     ----------
-    Loshchilov and Hutter (2017), SGDR, equation 5 without restarts (the cosine).
+    Those of `tl_base.steps.Pace`; Prechelt (1998), Early stopping: but when?, section 1.
     """
 
     learning_rate: float
+    schedule: str
+    rate_decay: float
+    weight_decay: float
+    stop_early: bool
     steps: int | None
     batch_size: int
     seed: Seed
@@ -105,10 +117,10 @@ class Budget(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class Schedule(Pace):
     """A `Budget` with its defaults."""
 
-    learning_rate: float = 1e-3
+    stop_early: bool = False
     steps: int | None = None
     batch_size: int = 32
     seed: Seed = 0
@@ -159,6 +171,9 @@ class Term:
         Layers whose activations the term needs.
     share : float
         Part of the labels' cross-entropy whose place the term takes: (1 − Σ share) · cross-entropy + Σ term.
+    growth : callable, optional
+        From the passes over the training examples so far, a scalar tensor, to the factor of `loss` and `share` in a
+        step, from 0 to 1; without it the factor is 1.
 
     Notes
     -----
@@ -170,30 +185,7 @@ class Term:
     targets: np.ndarray | None = None
     taps: tuple[str, ...] = ()
     share: float = 0.0
-
-
-def batch_rows(count: int, batch_size: int, steps: int, seed: Seed) -> NDArray[np.int32]:
-    """Draw the rows of every batch beforehand: shuffled passes over the data, each row as often as any other.
-
-    Parameters
-    ----------
-    count : int
-        Number of training examples.
-    batch_size : int
-        Examples a step; at most `count` are used.
-    steps : int
-    seed : int or sequence of int
-
-    Returns
-    -------
-    ndarray, shape (steps, batch), int32
-        The same for every arm of a comparison that shares `count`, `batch_size`, `steps` and `seed`.
-    """
-    batch = min(batch_size, count)
-    generator = np.random.default_rng(seed)
-    passes = -(-steps * batch // count)
-    order = np.concatenate([generator.permutation(count) for _ in range(passes)])
-    return order[: steps * batch].reshape(steps, batch).astype("int32")
+    growth: Callable[[Tensor], Tensor] | None = None
 
 
 def fit(
@@ -221,7 +213,7 @@ def fit(
     terms : sequence of Term
         Added to the loss, as is what the network itself adds to it (regularizers, ``add_loss``).
     optimizer : keras.optimizers.Optimizer, optional
-        Continue with this one (its moments and its own learning rate) instead of a new Adam.
+        Continue with this one (its moments, its own learning rate and weight decay) instead of a new Adam.
     layer_rates : mapping of str to float, optional
         Learning rates at the first step of single layers, by name.
     still : collection of str
@@ -241,8 +233,8 @@ def fit(
     schedule, rates = Schedule(**budget), layer_rates or {}
     steps, rate = schedule.steps_on(len(labels)), schedule.learning_rate
     _check(model, inputs, labels, steps, rate)
-    _check_parts(model, terms, len(labels), rates)
-    groups = [(optimizer, model.trainable_variables)] if optimizer else adams(model, rates, rate, steps)
+    _check_parts(terms, len(labels), schedule.stop_early, validation)
+    groups = [(optimizer, model.trainable_variables)] if optimizer else adams(model, rates, steps, schedule)
     chunk = _chunk(model, (inputs, labels), terms, still, groups, optimizer is None, schedule)
     rows = batch_rows(len(labels), schedule.batch_size, steps, schedule.seed)
     return _loop(chunk, rows, model, validation, schedule)
@@ -258,6 +250,7 @@ def _loop(
     """Train on the batches, chunk by chunk; after each, score, record and show."""
     marks = np.linspace(0, len(rows), min(schedule.points, len(rows)) + 1).round().astype(int)
     history, predict = History(), compiled(validation[2] if validation and len(validation) == 3 else model)
+    best = Best(model) if schedule.stop_early else None
     with _bar(schedule.progress, len(rows)) as bar:
         for begin, end in itertools.pairwise(np.unique(marks).tolist()):
             start = time.perf_counter()
@@ -272,10 +265,14 @@ def _loop(
             if validation is not None:
                 scores = (float(np.mean(predict(validation[0]).argmax(1) == validation[1])),)
                 bar.set_postfix_str(f"validation {scores[0]:.3f}", refresh=False)
+                if best:
+                    best.see(scores[0])
             bar.update(end - begin)
             history = history.then(History((end - begin,), (loss,), scores, seconds))
             if schedule.watch and schedule.watch(history):
                 break
+    if best:
+        best.restore()
     forget_compiled()
     return history
 
@@ -308,7 +305,9 @@ def _check(model: keras.Model, inputs: np.ndarray, labels: np.ndarray, steps: in
         raise TrainingError("Every layer is frozen: there is nothing to train. Freeze fewer layers.")
 
 
-def _check_parts(model: keras.Model, terms: Sequence[Term], count: int, layer_rates: Mapping[str, float]) -> None:
+def _check_parts(terms: Sequence[Term], count: int, stop_early: bool, validation: Scored | None) -> None:
+    if stop_early and (validation is None or not len(validation[1])):
+        raise TrainingError("stop_early keeps the best state on validation images: give some, or leave it out.")
     share = sum(term.share for term in terms)
     if share > 1 + 1e-9:
         named = ", ".join(f"{term.name} {term.share:g}" for term in terms)
@@ -320,12 +319,6 @@ def _check_parts(model: keras.Model, terms: Sequence[Term], count: int, layer_ra
         if term.targets is not None and len(term.targets) != count:
             raise TrainingError(
                 f"{term.name} has {len(term.targets)} rows of targets for {count} training examples; give one a row."
-            )
-    names = [layer.name for layer in model.layers]
-    for name, rate in layer_rates.items():
-        if name not in names or not rate > 0:
-            raise TrainingError(
-                f"layer_rates[{name!r}] = {rate}: expected a rate > 0 for one of the layers {', '.join(names)}."
             )
 
 
@@ -340,18 +333,20 @@ def _chunk(
 ) -> Callable[[Tensor], Tensor]:
     """Return a compiled function: batches of rows, shape (steps, batch), to the mean loss of the steps."""
     network = Runner(tapped(model, {name for term in terms for name in term.taps}), still)
-    dtype = model.inputs[0].dtype
-    weight = 1.0 - sum(term.share for term in terms)
+    dtype, count = model.inputs[0].dtype, len(examples[1])
     kind, shape = schedule.augment, np.shape(examples[0])[1:]
     vary = augmentation.varied(kind, shape, schedule.seed) if kind else lambda images: images
 
     def loss_of(inputs: Tensor, labels: Tensor, *targets: Tensor) -> Tensor:
         logits, taps = network(vary(tf.cast(inputs, dtype)))
+        passes = tf.cast(groups[0][0].iterations, "float32") * (min(schedule.batch_size, count) / count)
+        parts = [term.growth(passes) if term.growth else 1.0 for term in terms]
+        weight = 1.0 - sum(part * term.share for part, term in zip(parts, terms, strict=True))
         loss = weight * tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         for own in network.losses:
             loss += own
-        for term, rows in zip(terms, targets, strict=True):
-            loss += term.loss(logits, taps, rows)
+        for part, term, rows in zip(parts, terms, targets, strict=True):
+            loss += part * term.loss(logits, taps, rows)
         return loss
 
     arrays = [np.ascontiguousarray(examples[0]), examples[1].astype("int32"), *(term.targets for term in terms)]

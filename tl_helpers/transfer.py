@@ -21,6 +21,7 @@ from tl_helpers.knowledge import Adaptation, Knowledge
 from tl_helpers.results import Result as Result
 from tl_helpers.results import Score as Score
 from tl_helpers.results import TransferError as TransferError
+from tl_helpers.results import averaged as averaged
 from tl_helpers.results import check_names
 from tl_helpers.results import evaluate as evaluate
 from tl_helpers.training import Budget, History
@@ -317,7 +318,8 @@ def _adapt(method: str, source: keras.Model, split: Split, settings: Settings) -
             break
     kept = {name: value for name, value in vars(settings).items() if name not in ("progress", "watch")}
     trained = sum(int(np.prod(weight.shape)) for weight in target.model.trainable_variables)
-    score, names = history.validation_accuracy[-1], tuple(split.train.class_names)
+    scores, names = done.validation_accuracy, tuple(split.train.class_names)
+    score = max(scores) if settings.stop_early else scores[-1]
     return Result(method, target.model, history, score, trained, seconds + history.seconds, kept, names)
 
 
