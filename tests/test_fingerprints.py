@@ -147,6 +147,34 @@ def test_other_images_behind_a_name_of_ours_are_not_recorded_beside_the_first(tm
         experiments.run(replace(grid, seed=[1]), path, progress=False)
 
 
+def test_a_plan_stands_as_long_as_its_runs_do(tmp_path, monkeypatch):
+    """Expectations are written before the first run; who changes them later cannot add runs, nor pass unnoticed."""
+    path, plan = tmp_path / "runs", tmp_path / "plan.toml"
+    common = {"pairs": [("toy_experiments:small", "toy_experiments:few")], "layer": ["second"], "steps": 1}
+    grid, free = (experiments.Grid(name, **common, seed=[0]) for name in ("planned", "free"))
+    (before,) = experiments.run(grid, tmp_path / "before", progress=False).fingerprints
+    assert "plan" not in json.loads(before)
+    monkeypatch.setitem(names.PLANS, "planned", str(plan))
+    with pytest.raises(experiments.ExperimentError, match=r"plan\.toml cannot be read .*Bring it back"):
+        experiments.run(grid, path, progress=False)
+    plan.write_text("margin = 1\n")
+    found = experiments.run([grid, free], path, progress=False).set_index("experiment").fingerprints.map(json.loads)
+    assert found["planned"]["plan"] == fingerprints.of_file(plan)
+    assert found["planned"] == found["free"] | {"plan": fingerprints.of_file(plan)}
+    plan.write_bytes(b"margin = 1\r\n")  # as git writes it on Windows
+    assert len(experiments.run(replace(grid, seed=[0, 1]), path, progress=False)) == 2
+    plan.write_text("margin = 2\n")
+    for seed in ([0], [2]):  # nothing is missing, and something is
+        with pytest.raises(
+            experiments.ExperimentError, match=r"the plan '.*plan\.toml' is not the one that runs of the"
+        ):
+            experiments.run(replace(grid, seed=seed), path, progress=False)
+    with pytest.raises(experiments.ExperimentError, match=r"the plan .* is not the one"):  # these had none
+        experiments.run(replace(grid, seed=[1]), tmp_path / "before", progress=False)
+    assert len(experiments.run(replace(free, seed=[1]), path, progress=False)) == 1
+    assert len(records.load(path)) == 4
+
+
 def test_a_process_that_found_something_else_is_not_recorded(tmp_path, monkeypatch):
     def other(batch, memory, threads):
         return [row | {"fingerprints": '{"source": "0", "target": "1"}'} for row in workbench.work(batch)]
@@ -199,12 +227,13 @@ def test_a_fingerprint_is_that_of_the_content():
 
 def test_the_records_that_ship_tell_what_their_names_stood_for(shipped):
     desk = Store()
-    rows = shipped.drop_duplicates(["source", "target", "settings"])
+    rows = shipped.drop_duplicates(["experiment", "source", "target", "settings"])
     here = {"digits"} | {name for name in ("mnist", "cifar10") if is_complete(name, shipped)}
     for row in rows.to_dict("records"):
         run, told = experiments.Run.of(row), json.loads(row["fingerprints"])
         assert told.keys() == names.named(run).keys()
         assert told["source"] == desk.fingerprints(replace(run, target="digits", settings=()))["source"]
+        assert "plan" not in told or told["plan"] == fingerprints.of_file(names.PLANS[run.experiment])
         if run.target.partition("-")[0] in here:
             assert told == desk.fingerprints(run)
     assert rows.fingerprints.nunique() > 10

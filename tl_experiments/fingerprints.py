@@ -1,4 +1,4 @@
-"""What a name stood for: short digests of images, networks and rules, kept in every record.
+"""What a name stood for: short digests of images, networks, rules and plans, kept in every record.
 
 A grid names its sources and targets. Behind the same name there can be other images tomorrow, another network, another
 rule; a fingerprint tells. Equal fingerprints, equal content, on every machine.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tl_base import kept
-from tl_experiments.names import resolved
+from tl_experiments.names import ExperimentError, resolved
 from tl_helpers import data
 
 if TYPE_CHECKING:
@@ -104,6 +104,31 @@ def of_rules(rules: Sequence["Rule"], dataset: data.Dataset) -> str:
     truths = [rule.values(images, len(dataset.class_names)).round(4) + 0.0 for rule in rules]  # + 0.0: -0.0 is 0.0
     facts = json.dumps([(rule.name, rule.confidence) for rule in rules])
     return _digest(facts.encode(), *(np.ascontiguousarray(values).tobytes() for values in truths))
+
+
+def of_file(path: str | os.PathLike[str]) -> str:
+    """Digest a text file, such as the one with the expectations of an experiment.
+
+    Parameters
+    ----------
+    path : path-like
+        A path that is not absolute starts in the package's folder.
+
+    Returns
+    -------
+    str
+        Sixteen hexadecimal digits, the same whatever ends the lines.
+
+    Raises
+    ------
+    ExperimentError
+        If there is no such file.
+    """
+    place = Path(__file__).parent / path
+    try:
+        return _digest(place.read_text(encoding="utf-8").encode())
+    except OSError as error:
+        raise ExperimentError(f"{place} cannot be read ({error}). Bring it back: runs keep its fingerprint.") from error
 
 
 def state(kind: str, name: str) -> object:
