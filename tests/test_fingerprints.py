@@ -13,7 +13,7 @@ import toy_experiments as toy
 
 import tl_experiments as experiments
 from tl_base.backend import keras
-from tl_experiments import fingerprints, names, runner, workbench
+from tl_experiments import card, fingerprints, names, runner, workbench
 from tl_experiments.store import Store
 from tl_helpers import data, knowledge, records
 
@@ -24,7 +24,8 @@ from tl_helpers import data, knowledge
 
 def target():
     found = toy.few()
-    return data.from_arrays({images}, found.labels, class_names=found.class_names, held_out=found.held_out)
+    parts = dict(class_names=found.class_names, held_out=found.held_out, groups={groups})
+    return data.from_arrays({images}, found.labels, **parts)
 
 def source():
     network = toy.small()
@@ -35,7 +36,7 @@ def rules():
     return [knowledge.Rule("says", lambda images: np.full((len(images), 10), {truth}))]
 """
 
-FIRST = {"images": "found.images", "network": "pass", "truth": "1.0"}
+FIRST = {"images": "found.images", "groups": "None", "network": "pass", "truth": "1.0"}
 
 OTHERS = {
     "target": {"images": "255 - found.images"},
@@ -114,6 +115,17 @@ def test_a_file_behind_a_function_and_a_function_that_draws_are_noticed(tmp_path
     experiments.run(edited("drawn"), path, progress=False)
     with pytest.raises(experiments.ExperimentError, match=r"draws something new each time .* let it load a file"):
         experiments.run(edited("drawn"), path, progress=False)
+
+
+def test_other_groups_are_other_data(tmp_path, written_module):
+    path, together = tmp_path / "a.csv", "found.held_out + 2 * (np.arange(len(found)) // {})"
+    written_module(groups=together.format(2))
+    experiments.run(edited("one"), path, progress=False)
+    written_module(groups=together.format(3))
+    with pytest.raises(experiments.ExperimentError, match="target 'edited:target' is not the one"):
+        experiments.run(edited("one"), path, progress=False)
+    written_module(groups=together.format(2))
+    assert (card.repeat(experiments.run(edited("one"), path, progress=False), 1).difference.abs() < 0.02).all()
 
 
 def test_other_images_behind_a_name_of_ours_are_not_recorded_beside_the_first(tmp_path, monkeypatch):
@@ -215,6 +227,16 @@ def test_a_fingerprint_is_that_of_the_content():
     assert fingerprints.of_data(replace(dataset, images=dataset.images.copy(), provenance="x")) == fingerprints.of_data(
         dataset
     )
+    together = np.arange(len(dataset)) // 2
+    grouped, others = (fingerprints.of_data(replace(dataset, groups=each)) for each in (together, together // 2))
+    assert fingerprints.of_data(replace(dataset, groups=-7 * together)) == grouped != others  # not their numbers
+    plain = fingerprints.of_data(dataset)  # as it was before groups were digested
+    told = {
+        (one, other): fingerprints.agree(one, other) for one in (grouped, others, plain) for other in (grouped, plain)
+    }
+    assert [pair for pair, alike in told.items() if not alike] == [(others, grouped), (plain, grouped)]
+    assert len(plain) == 16
+    assert not fingerprints.agree(fingerprints.of_data(replace(dataset, images=images, groups=together)), plain)
     (rule,) = toy.rules()
     rules = [
         rule,

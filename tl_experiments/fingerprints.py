@@ -49,7 +49,7 @@ def sha256_of(dataset: data.Dataset) -> str:
 
 
 def of_data(dataset: data.Dataset) -> str:
-    """Digest a data set: images, labels, names of classes and which rows are held out.
+    """Digest a data set: images, labels, names of classes, which rows are held out, and what belongs together.
 
     Parameters
     ----------
@@ -58,10 +58,33 @@ def of_data(dataset: data.Dataset) -> str:
     Returns
     -------
     str
-        Sixteen hexadecimal digits.
+        Sixteen hexadecimal digits. Where the data have groups, a plus sign and sixteen more follow, for the rows that
+        belong together; by which numbers the groups go does not matter.
     """
     facts = sha256_of(dataset), dataset.images.shape, [str(name) for name in dataset.class_names]
-    return _digest(json.dumps(facts).encode(), np.packbits(dataset.held_out).tobytes())
+    content = _digest(json.dumps(facts).encode(), np.packbits(dataset.held_out).tobytes())
+    if dataset.groups is None:
+        return content
+    _, first, member = np.unique(dataset.groups, return_index=True, return_inverse=True)
+    return f"{content}+{_digest(first[member].astype('<i8').tobytes())}"  # of each row the first one of its group
+
+
+def agree(now: str, was: str) -> bool:
+    """Tell whether a thing is what a record was made with, by its fingerprint now and the recorded one.
+
+    Parameters
+    ----------
+    now, was : str
+        Fingerprints of data, of a network or of rules.
+
+    Returns
+    -------
+    bool
+        Records from before groups were digested say nothing of them: there the rest decides.
+    """
+    content, _, groups = now.partition("+")
+    earlier, _, others = was.partition("+")
+    return content == earlier and others in (groups, "")
 
 
 def of_network(network: "keras.Model", built: bool) -> str:

@@ -186,7 +186,8 @@ def _refuse_others(log: Log, now: Mapping[tuple[object, ...], str]) -> None:
         recorded, run = json.loads(row["fingerprints"]), Run.of(row)
         for role, name in named(run).items():
             is_now, was = now.get(_thing(run, role, name)), recorded.get(role)
-            if is_now and is_now != was and (was or role == "plan"):
+            unknown = was is None and role == "plan"  # rows of a plan always say which
+            if is_now and (unknown or (was and not fingerprints.agree(is_now, was))):
                 drawn = (
                     " A function that trains or draws something new each time is no name for it: let it load a file."
                 )
