@@ -1,7 +1,7 @@
 # Every target does its own set-up: `make book` in a fresh clone is enough.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book check test test-without-data lint lock pdf links lab weights records bench exports notebooks clean
+.PHONY: help setup book check test test-without-data lint lock pdf links lab weights records coverage bench exports notebooks clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
@@ -98,6 +98,9 @@ weights: $(INSTALLED)  ## train the source networks again, convert the ImageNet 
 
 records: $(INSTALLED)  ## compute the recorded runs that are missing (interrupted: goes on; more: ARGS="--jobs 2", ARGS=--help)
 	$(PY) -m tl_experiments $(ARGS)
+
+coverage: $(INSTALLED)  ## simulate how often the intervals of the second plan cover the truth (some minutes)
+	$(PY) tools/interval_coverage.py $(ARGS)
 
 bench: $(INSTALLED)  ## measure how fast the runner is beside plain Keras, for the page "How fast" (on a quiet machine)
 	$(PY) tools/bench.py

@@ -280,6 +280,26 @@ def test_each_form_of_cka_goes_by_its_name(monkeypatch):
     assert measured["cka"]["conv3"] > measured["debiased cka"]["conv3"] + 0.01
 
 
+@pytest.mark.parametrize("method", ["parameter transfer", "from scratch"])
+def test_a_network_is_compared_with_a_sibling_of_another_seed(method):
+    grid = experiments.Grid("toy", **toy.TOY | {"seed": [0]}, method=[method], measures=["siblings"])
+    (row,) = workbench.work(grid.runs())
+    assert row["error"] == ""
+    split, source = data.few_shot(toy.digits(), 5, 0), toy.source()
+    nets = [
+        (
+            transfer.from_scratch(split, steps=12, seed=seed)
+            if method == "from scratch"
+            else transfer.parameter_transfer(source, split, copy=3, steps=12, seed=seed)
+        ).model
+        for seed in (0, 1000)
+    ]
+    images = split.test.images[: workbench.CKA_IMAGES]
+    for layer, found in json.loads(row["measures"])["siblings"].items():
+        pair = [models.outputs(models.features_at(each, layer), images) for each in nets]
+        assert found == pytest.approx(cka(*pair, debiased=True), abs=0.01)
+
+
 def test_answers_to_some_test_images_are_recorded():
     axes = {"method": ["parameter transfer"], "layers_frozen": [0, 2]}
     for row in workbench.work(experiments.Grid("toy", **toy.TOY | {"seed": [0]}, **axes, measures=["answers"]).runs()):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from tl_experiments import choices, evidence, sources
+from tl_experiments import choices, crossed, evidence, sources
 from tl_experiments.cost import estimate
 from tl_experiments.grid import Grid, Run, expand
 from tl_experiments.names import ExperimentError
@@ -33,6 +33,7 @@ __all__ = [
     "estimate",
     "expand",
     "known",
+    "planned",
     "run",
 ]
 
@@ -69,3 +70,18 @@ def known() -> dict[str, Callable[[pd.DataFrame], Sequence[Grid]]]:
         "published-choice": sources.published_choice,
         "published": sources.published,
     }
+
+
+def planned() -> dict[str, Callable[[pd.DataFrame], Sequence[Grid]]]:
+    """Name the grids of the second plan, in the order in which they are done; the command line does them if asked to.
+
+    Returns
+    -------
+    dict of str to callable
+        As for `known`.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    return dict(crossed.GRIDS)

@@ -3,8 +3,11 @@
 GRID is one or more of:
 {grids}
 
-Without GRID: all of them, in this order. What is recorded is not done again; stop it any time (Ctrl-C) and give the
-same command to go on. A run that fails has its error recorded; --retry-failed does it again.
+or of the second plan, some 27 hours of one process, half of that with --jobs 2:
+{planned}
+
+Without GRID: all of the first list, in this order. What is recorded is not done again; stop it any time (Ctrl-C) and
+give the same command to go on. A run that fails has its error recorded; --retry-failed does it again.
 
 Try:
   python -m tl_experiments --dry-run               list the missing runs and estimate their cost
@@ -16,14 +19,14 @@ Try:
 import argparse
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from tl_base.files import FileError
 from tl_base.pictures import DataError
-from tl_experiments import Grid, estimate, expand, known, run
+from tl_experiments import Grid, estimate, expand, known, planned, run
 from tl_experiments.card import TOLERANCE, repeat, write_card
 from tl_experiments.log import so_far
 from tl_experiments.names import ExperimentError
@@ -34,7 +37,7 @@ from tl_helpers.records import RecordsError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    grids, parser = known(), _parser()
+    grids, parser = known() | planned(), _parser()
     options = parser.parse_args(arguments)
     unknown = [name for name in options.grids if name not in grids]
     if unknown:
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.repeat:
             return _repeat(options, where)
-        for name in options.grids or grids:
+        for name in options.grids or known():
             _do(name, grids[name], options, where)
         if not options.dry_run:
             write_card(options.output)
@@ -59,12 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    help_of = {name: (make.__doc__ or "").splitlines()[0] for name, make in known().items()}
-    lines = [f"  {name:<17}  {line}" for name, line in help_of.items()]
-    grids = "\n".join(textwrap.fill(line, 120, subsequent_indent=" " * 21) for line in lines)
     parser = argparse.ArgumentParser(
         "python -m tl_experiments",
-        description=(__doc__ or "").format(grids=grids),
+        description=(__doc__ or "").format(grids=_listed(known()), planned=_listed(planned())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("grids", nargs="*", metavar="GRID", help="which grids; see above")
@@ -81,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeat", type=int, metavar="N", help="add nothing; do N recorded runs again and compare")
     parser.add_argument("--retry-failed", action="store_true", help="do runs with a recorded error again")
     return parser
+
+
+def _listed(grids: Mapping[str, Callable[[pd.DataFrame], Sequence[Grid]]]) -> str:
+    help_of = {name: (make.__doc__ or "").splitlines()[0] for name, make in grids.items()}
+    lines = [f"  {name:<19}  {line}" for name, line in help_of.items()]
+    return "\n".join(textwrap.fill(line, 120, subsequent_indent=" " * 23) for line in lines)
 
 
 def _repeat(options: argparse.Namespace, where: Where) -> int:

@@ -198,4 +198,51 @@ LARGE_VARIED = Arm("augmented, ImageNet features", layer="pool", trials=({"augme
 OF_LARGE = _by_name(LARGE_HEAD, LARGE_RANDOM, *LARGE_CUTS, LARGE_TUNED, LARGE_VARIED)
 # What the explorer offers besides: all other frozen parts of a copy.
 BETWEEN = _by_name(*(swept("A", copied, frozen) for copied, frozen in ((2, 1), (3, 1), (3, 2))))
+# The second plan. What its trials choose among besides the rate: a knob, first at the value at which the arm is another
+# one (plain fine-tuning, or LP-FT with one rate).
+STEADY_LP_FT = Arm("LP-FT", "LP-FT")  # half of the steps, whatever their number, train the head alone
+RATIOS = (1.0, 0.3, 3.0, 10.0)  # the head's rate by that of the other layers
+TUNED_TWO = Arm("fine-tuned, two rates", "parameter transfer", trials=tuple({"head_ratio": r} for r in RATIOS))
+LP_FT_TWO = Arm("LP-FT, two rates", "LP-FT", trials=tuple({"head_ratio": r} for r in RATIOS))
+PULLED = replace(L2_SP, trials=tuple({"alpha": alpha} for alpha in (0.0, 0.01, 0.1, 1.0)))
+LOOKING = replace(ATTENTION, trials=tuple({"strength": s} for s in (0.0, 1.0, 10.0, 100.0)))
+TAUGHT_MORE, TAUGHT_SAME = (
+    Arm(
+        name,
+        "distillation",
+        trials=tuple({"teacher": teacher, "temperature": 4.0, "weight": w} for w in (0.0, 0.3, 0.5, 0.9)),
+    )
+    for name, teacher in (("distillation", 50), ("distillation, teacher with the same labels", "same"))
+)
+RAISED, WRONG_RAISED = (
+    Arm(
+        name,
+        "logic rules",
+        trials=tuple({"rules": r, "strength": 2.0, "weight": w, "raised": True} for w in (0.0, 0.1, 0.25, 0.5)),
+    )
+    for name, r in zip((LOGIC.name, WRONG_LOGIC.name), RULES, strict=True)
+)
+
+
+def _tuned_with(name: str, **settings: Any) -> Arm:
+    return Arm(f"fine-tuned, {name}", "parameter transfer", trials=(settings,))
+
+
+# Fine-tuning with one thing changed that is often recommended; flips of digits are not.
+RECIPES = _by_name(
+    _tuned_with("flips", augment="flip"),
+    _tuned_with("shifts", augment="shift"),
+    _tuned_with("flips and shifts", augment="flip and shift"),
+    _tuned_with("weight decay", weight_decay=0.05),
+    _tuned_with("early stopping", stop_early=True),
+    _tuned_with("constant rate", schedule="constant"),
+    _tuned_with("slower lower layers", rate_decay=0.5),
+    Arm("LP-FT, weights averaged", "LP-FT", trials=({"average": 0.5},)),
+)
+SECOND_PLAN = (
+    _by_name(HEAD, RANDOM_HEAD, PIXELS, SCRATCH, TUNED, STEADY_LP_FT, TUNED_TWO, LP_FT_TWO)
+    | _by_name(PULLED, LOOKING, TAUGHT_MORE, TAUGHT_SAME, RAISED, WRONG_RAISED)
+    | SWEEP
+    | RECIPES
+)
 ALL = MAIN | CONSTRAINED | TAUGHT | RULED | CUTS | _by_name(DOCUMENT) | SWEEP | BETWEEN | OF_LARGE

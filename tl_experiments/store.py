@@ -113,6 +113,10 @@ class Store:
             return source
         return self._once("random", (run.source, run.seed), lambda _: models.reseeded(source, run.seed))
 
+    def sibling(self, run: Run) -> keras.Model:
+        """Return a network that was trained as a run trains its own, on the same labels, with another seed."""
+        return self.transfer(replace(run, seed=OTHER_SEED + run.seed), self._split_of_images(run)).model
+
     def base(self, run: Run) -> keras.Model:
         """Return a network trained from scratch on the labels of a run, from weights that no run of that seed has."""
 

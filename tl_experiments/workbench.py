@@ -161,6 +161,9 @@ def _measured(store: Store, run: Run, rows: data.Split, model: keras.Model) -> d
         before = store.base(run) if run.method == "from scratch" else store.network(run)
         images = store.with_images(run, rows.test).images[:CKA_IMAGES]
         values[kind] = {name: _alike(before, model, name, images, CKA_KINDS[kind]) for name in CKA_LAYERS}
+    if "siblings" in run.measures:
+        sibling, images = store.sibling(run), store.with_images(run, rows.test).images[:CKA_IMAGES]
+        values["siblings"] = {name: _alike(sibling, model, name, images, True) for name in CKA_LAYERS}
     if "answers" in run.measures:
         images = store.with_images(run, data.evenly_spaced(rows.test, ANSWERED)).images
         values["answers"] = models.outputs(model, images).argmax(axis=1).tolist()

@@ -1,0 +1,366 @@
+"""The second plan: its grids, its hypotheses as data, and what records say of them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tl_experiments as experiments
+from tl_experiments import arms, claims, crossed, verdicts
+from tl_experiments.names import depth_of
+from tl_experiments.trainings import parts_of
+
+NOTHING = pd.DataFrame(columns=["experiment", "validation_accuracy", "source"])
+
+
+def rows_of(runs, score):
+    """Return rows of the records for some runs, with what `score` says of each."""
+    names = ("key", "experiment", "arm", "source", "target", "labels_per_class", "learning_rate", "seed", "label_noise")
+    rows = [{name: getattr(run, name) for name in names} for run in runs]
+    settings = [{"settings": json.dumps(dict(run.settings)), "error": "", "steps": run.steps_on(0)} for run in runs]
+    return pd.DataFrame([row | own | score(run) for row, own, run in zip(rows, settings, runs, strict=True)])
+
+
+def validated(run):
+    """Validate best at a rate of 3e-3 and the second value of a knob; more or less by chance."""
+    near = -abs(np.log(run.learning_rate / 3e-3)) / 100
+    chance = int(run.key[:4], 16) / 16**4 / 1000
+    return {"validation_accuracy": 0.5 + near + chance, "test_accuracy": np.nan, "measures": "{}"}
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """All runs of the plan by the name of their grid, and the rows of the trials."""
+    table, runs = NOTHING, {}
+    for name, make in experiments.planned().items():
+        runs[name] = experiments.expand(make(table))
+        tried = [run for run in runs[name] if run.experiment == crossed.TRIALS]
+        if tried:
+            table = pd.concat([table, rows_of(tried, validated)], ignore_index=True)
+    return runs, table
+
+
+def frame(runs):
+    table = pd.DataFrame([vars(run) for run in runs])
+    return table.assign(network=table.source.map(crossed.network_of))
+
+
+# --- Grids -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_arm_has_seven_trials_where_it_reports(plan):
+    runs, table = plan
+    found = crossed.Choices(table)
+    reported = frame([run for name in ("crossed", "crossed-constrained") for run in runs[name]])
+    keys = reported[["target", "network", "arm", "labels_per_class"]].drop_duplicates()
+    assert len(keys) == (8 + 7) * 2 * 4 + (6 + 4) * 3
+    pairs = {target: pair for pair, target in crossed.TARGETS.items()}
+    for target, network, arm, labels in keys.itertuples(index=False):
+        found.settled(pairs[target], network, arm, labels)  # refuses any other number than seven
+    short = crossed.Choices(table[(table.arm != arms.TUNED.name) | (table.learning_rate != 1e-3)])
+    with pytest.raises(experiments.ExperimentError, match="6 trials"):
+        short.settled("far", "cnn", arms.TUNED.name, 5)
+
+
+def test_a_knob_is_first_where_the_arm_is_the_one_whose_trials_it_shares():
+    neutral = {"alpha": 0.0, "strength": 0.0, "weight": 0.0, "head_ratio": 1.0}
+    for candidate in crossed.CANDIDATES.values():
+        trials = candidate.arm.trials
+        varied = [name for name in trials[0] if len({str(trial[name]) for trial in trials}) > 1]
+        assert len(varied) == bool(candidate.like), candidate.arm.name
+        assert [trials[0][name] for name in varied] == [neutral[name] for name in varied]
+        if candidate.like:
+            assert len(trials) == 4
+            other = crossed.CANDIDATES[candidate.like].arm
+            assert {**candidate.arm.fields(), "method": ""} == {**other.fields(), "method": ""}
+
+
+def test_the_shared_trials_can_be_chosen(plan):
+    """Where no strength helps, L2-SP is plain fine-tuning."""
+    _, table = plan
+    worse = table.assign(validation_accuracy=table.validation_accuracy.where(table.arm != arms.L2_SP.name, 0.1))
+    found = crossed.Choices(worse)
+    assert found.settled("far", "cnn", arms.L2_SP.name, 5)[1] == {"alpha": 0.0}
+    better = table.assign(validation_accuracy=table.validation_accuracy.where(table.arm != arms.L2_SP.name, 0.9))
+    assert crossed.Choices(better).settled("far", "cnn", arms.L2_SP.name, 5)[1]["alpha"] > 0
+
+
+def test_rates_are_tried_around_the_best_and_beyond_an_end():
+    assert crossed._around(1e-3) == [0.000577, 0.00173, 1e-4]
+    assert crossed._around(3e-4) == [0.000173, 0.00052, 1e-4]
+    assert crossed._around(1e-2) == [0.00577, 0.0173, 3e-2]
+
+
+def test_a_development_draw_has_a_training_of_its_own_and_sees_no_test_image(plan):
+    runs, _ = plan
+    trials = [run for each in runs.values() for run in each if run.experiment == crossed.TRIALS]
+    assert not any(run.test for run in trials)
+    for run in trials:
+        sourceless = crossed.CANDIDATES[run.arm].sourceless
+        assert parts_of(run.source)[1] == (0 if sourceless else run.seed - 200)
+    draws = frame(trials).groupby(["labels_per_class"]).seed.agg(lambda seeds: sorted(set(seeds)))
+    assert draws.to_dict() == {1: [200, 201, 202], 5: [200, 201, 202], 20: [200, 201], 100: [200, 201]}
+
+
+def test_what_is_reported_crosses_trainings_and_draws_that_nobody_looked_at(plan):
+    runs, _ = plan
+    table = frame(runs["crossed"])
+    table["training"] = table.source.map(lambda name: parts_of(name)[1])
+    cells = table.groupby(["target", "network", "arm", "labels_per_class"])
+    for (_, network, arm, _), rows in cells:
+        trainings = 1 if crossed.CANDIDATES[arm].sourceless else {"cnn": 5, "residual": 3}[network]
+        assert len(rows) == len(rows[["training", "seed"]].drop_duplicates()) == trainings * 5
+    assert set(table.seed) == {20, 21, 22, 23, 24}
+    for each in runs.values():
+        tried = any(run.experiment == crossed.TRIALS for run in each)
+        assert {run.seed for run in each} <= (set(crossed.DEVELOPMENT) if tried else set(crossed.DRAWS))
+
+
+def test_every_arm_does_what_it_says_on_both_networks(plan):
+    runs, _ = plan
+    for run in {(run.arm, run.source, run.settings): run for each in runs.values() for run in each}.values():
+        arm = arms.SECOND_PLAN[run.arm].on(run.source)
+        expected = arm.fields(depth_of(run.source, arm.layer))
+        assert {name: getattr(run, name) for name in expected} == expected, run.arm
+        own = {name: value for name, value in run.settings if name != "base_rate"}
+        assert own in [dict(trial) for trial in arm.trials], run.arm
+
+
+def test_budgets_are_such_that_arms_converge_but_where_the_budget_is_asked_about(plan):
+    runs, _ = plan
+    budgets = {name: {(run.steps, run.epochs) for run in each} for name, each in runs.items()}
+    assert budgets.pop("budget") == {(200, 0), (1000, 0), (3000, 0)}
+    assert set().union(*budgets.values()) == {(300, 40)}
+
+
+def test_scores_are_of_sources_that_have_not_seen_the_classes(plan):
+    runs, _ = plan
+    table = frame(runs["scores"])
+    near = set(table[table.target == "cifar10-b"].source)
+    assert {parts_of(name)[0] for name in near} == {"cifar10-a", "resnet-a", "digits"}
+    assert len(set(table[table.target == "mnist"].source)) == 17
+    assert not any("@" in name for name in table.source)
+
+
+def test_the_plan_is_not_among_what_is_done_unasked():
+    assert set(experiments.planned()).isdisjoint(experiments.known())
+    with pytest.raises(experiments.ExperimentError, match="crossed-trials, then crossed-trials-more"):
+        crossed.main(NOTHING)
+
+
+# --- Hypotheses ------------------------------------------------------------------------------------------------------
+
+
+def test_the_hypotheses_can_be_read_and_their_papers_are_in_the_references(root):
+    found = claims.load()
+    known = (root / "references.bib").read_text(encoding="utf-8")
+    assert len(found) > 30
+    assert [claim.paper for claim in found if claim.paper and f"{{{claim.paper}," not in known] == []
+    assert all(claim.seen and claim.differs and claim.margin > 0 for claim in found)
+    assert {paper.partition("2")[0] for paper in {claim.paper for claim in found}} >= {
+        *("razavian", "yosinski", "wang", "kumar", "hinton", "li", "zagoruyko", "hu", "nguyen", "you"),
+        *("kornblith", "neyshabur", "zhang"),
+    }
+
+
+def test_a_change_of_the_hypotheses_changes_their_digest(tmp_path):
+    copy = tmp_path / "hypotheses.toml"
+    copy.write_bytes(claims.FILE.read_bytes())
+    assert claims.digest(copy) == claims.digest()
+    copy.write_text(copy.read_text(encoding="utf-8").replace("margin = 2.0", "margin = 2.5", 1), encoding="utf-8")
+    assert claims.digest(copy) != claims.digest()
+
+
+ENTRY = {
+    "key": "one",
+    "paper": "li2018",
+    "claim": "It helps.",
+    "differs": "In nothing.",
+    "experiments": ["crossed"],
+    "ahead": [arms.TUNED.name],
+    "behind": [arms.SCRATCH.name],
+    "expected": "ahead",
+    "margin": 1.0,
+    "seen": "Nothing.",
+}
+
+
+def written(folder, *entries):
+    """Write hypotheses to a file."""
+    lines = [
+        line for entry in entries for line in ("[[hypothesis]]", *(f"{k} = {json.dumps(v)}" for k, v in entry.items()))
+    ]
+    path = folder / "some.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ahead": ["fine tuned"]}, r"some.toml, hypothesis 1 \(one\): unknown arm 'fine tuned'. Choose of .*'LP-FT'"),
+        ({"behind": ["L2-SP"]}, "unknown arm 'L2-SP'"),
+        ({"experiments": ["crosed"]}, "unknown experiment 'crosed'. Choose of 'crossed'"),
+        ({"pairs": ["middle"]}, "unknown pair 'middle'. Choose of 'far', 'near'"),
+        ({"labels": [50]}, "unknown number of labels 50. Choose of 1, 5, 20, 100"),
+        ({"networks": ["resnet"]}, "unknown architecture 'resnet'. Choose of 'cnn', 'residual'"),
+        ({"expected": "yes"}, "unknown expectation 'yes'"),
+        ({"score": "luck"}, "unknown score 'luck'"),
+        ({"colour": "red"}, "unknown field 'colour'. Choose of 'key'"),
+        ({"margin": 0}, "margin is a number above 0"),
+        ({"labels": 5}, r"labels is a list, found 5. Write \[5\]"),
+        ({"behind": []}, "compares with nothing"),
+        ({"ahead": [arms.TUNED.name] * 2, "behind": [arms.SCRATCH.name] * 3}, "as many as the longest"),
+        ({"experiments": ["crossed", "budget"]}, "is in several of"),
+    ],
+)
+def test_a_wrong_hypothesis_is_refused_with_advice(tmp_path, change, message):
+    assert claims.load(written(tmp_path, ENTRY))[0].ahead == (arms.TUNED.name,)
+    with pytest.raises(experiments.ExperimentError, match=message):
+        claims.load(written(tmp_path, ENTRY | change))
+
+
+@pytest.mark.parametrize("name", ["key", "seen", "margin"])
+def test_a_hypothesis_without_a_field_is_refused(tmp_path, name):
+    lacking = {field: value for field, value in ENTRY.items() if field != name}
+    with pytest.raises(experiments.ExperimentError, match=f"lacks the field '{name}'"):
+        claims.load(written(tmp_path, lacking))
+
+
+def test_two_hypotheses_of_one_name_and_no_hypotheses_are_refused(tmp_path):
+    with pytest.raises(experiments.ExperimentError, match="two hypotheses are called 'one'"):
+        claims.load(written(tmp_path, ENTRY, ENTRY))
+    (tmp_path / "none.toml").write_text("x = 1", encoding="utf-8")
+    with pytest.raises(experiments.ExperimentError, match=r"expected tables named \[\[hypothesis\]\]"):
+        claims.load(tmp_path / "none.toml")
+
+
+# --- Verdicts --------------------------------------------------------------------------------------------------------
+
+
+def reported(plan, *names, score):
+    runs, _ = plan
+    table = rows_of([run for name in names for run in runs[name]], score)
+    return table.assign(measures=table.measures if "measures" in table else "{}")
+
+
+def lead(run, by=0.03):
+    """Fine-tuning leads by 3 points, and by what its training and its draw add."""
+    rng = np.random.default_rng([parts_of(run.source)[1], run.seed, len(run.arm), run.target == "mnist"])
+    spread = 0.002 * rng.normal() + 0.005 * np.sin(run.seed)
+    return {"test_accuracy": 0.8 + spread + by * (run.arm == arms.TUNED.name), "measures": "{}"}
+
+
+@pytest.fixture(scope="module")
+def claim():
+    return claims.Claim(**{name: tuple(v) if isinstance(v, list) else v for name, v in ENTRY.items()})
+
+
+@pytest.fixture(scope="module")
+def table(plan):
+    return reported(plan, "crossed", score=lead)
+
+
+def test_a_lead_is_found_over_all_trainings_and_draws(table, claim):
+    found = verdicts.find(table, claim)
+    assert found.estimate.shape == ((5, 5), (3, 5), (5, 5), (3, 5))
+    assert found.estimate.mean == pytest.approx(3.0, abs=0.3)
+    assert found.estimate.interval().count == 80
+    assert (found.alive, found.collapsed) == (None, 0)
+    variance = sum(2 * 0.83 * 0.17 / images for images in (10_000, 5_000)) / 4
+    assert found.images == pytest.approx(100 * 1.96 * variance**0.5, rel=0.15)
+    (row,) = verdicts.judged(table, [claim]).to_dict("records")
+    assert row["verdict"] == row["alive_verdict"] == "reproduced here"
+    back = claims.Claim(**vars(claim) | {"ahead": claim.behind, "behind": claim.ahead})
+    assert verdicts.judged(table, [back]).verdict.tolist() == ["opposite here"]
+
+
+def test_a_collapsed_run_takes_its_training_and_draw_out_of_both_arms(table, claim):
+    one = (table.arm == arms.TUNED.name) & (table.source == "cifar10#2") & (table.seed == 21)
+    dead = table.assign(
+        test_accuracy=table.test_accuracy.where(~one, 0.1),
+        measures=table.measures.where(~one, '{"collapsed": true}'),
+    )
+    found = verdicts.find(dead, claim)
+    assert found.collapsed == 4  # one at each number of labels
+    assert found.estimate.mean == pytest.approx(verdicts.find(table, claim).estimate.mean - 73 / 25 / 4, abs=0.2)
+    assert found.alive.missing == 1
+    assert found.alive.mean == pytest.approx(verdicts.find(table, claim).estimate.mean, abs=0.1)
+
+
+def test_a_failed_run_is_a_missing_cell_and_a_run_that_is_not_there_is_asked_for(table, claim):
+    one = (
+        (table.arm == arms.TUNED.name)
+        & (table.source == "cifar10")
+        & (table.seed == 20)
+        & (table.labels_per_class == 5)
+    )
+    failed = table.assign(test_accuracy=table.test_accuracy.where(~one))
+    assert verdicts.find(failed, claim).estimate.missing == 1
+    with pytest.raises(experiments.ExperimentError, match="has 24 of 25 runs, 5 trainings × 5 draws"):
+        verdicts.find(table[~one], claim)
+    with pytest.raises(experiments.ExperimentError, match="no runs of 'from scratch'"):
+        verdicts.find(table[table.arm != arms.SCRATCH.name], claim)
+    with pytest.raises(experiments.ExperimentError, match="runs of 4 of 5 trainings"):
+        verdicts.find(table[table.source != "cifar10#4"], claim)
+
+
+def test_holm_counts_what_was_run(table, claim):
+    others = [claims.Claim(**vars(claim) | {"key": f"{i}", "experiments": ("budget",)}) for i in range(3)]
+    found = verdicts.judged(table, [claim, *others])
+    assert found.verdict.tolist() == ["reproduced here", "not run", "not run", "not run"]
+    assert "crossed" not in verdicts.waits_for(table)
+    assert "budget" in verdicts.waits_for(table)
+
+
+def test_the_same_difference_at_other_steps_is_subtracted(plan):
+    """A lead of 8 points at 200 steps and of 3 at 3,000: 5 points faster."""
+
+    def shrinks(run):
+        return lead(run, {200: 0.08, 1000: 0.05, 3000: 0.03}[run.steps])
+
+    faster = next(each for each in claims.load() if each.key == "faster")
+    found = verdicts.find(reported(plan, "budget", score=shrinks), faster)
+    assert found.estimate.mean == pytest.approx(5.0, abs=1e-6)
+    assert found.estimate.shape == ((3, 3), (3, 3))
+
+
+def test_what_a_measure_says_is_compared(plan):
+    def alike(run):
+        near = 0.9 if run.arm == arms.TUNED.name else 0.4
+        of = dict.fromkeys(("pool1", "pool2", "conv3"), near)
+        return {"test_accuracy": 0.9, "measures": json.dumps({"siblings": of})}
+
+    claim = next(each for each in claims.load() if each.key == "siblings are alike")
+    found = verdicts.find(reported(plan, "siblings", score=alike), claim)
+    assert found.estimate.mean == pytest.approx(0.5)
+    assert found.images is None
+
+
+def test_sources_are_ranked_within_each_target(plan):
+    def ranked(run):
+        good = len(run.source) + parts_of(run.source)[1] / 10
+        return {"test_accuracy": 0.5 + good / 100, "measures": json.dumps({"logme": good, "leep": -good})}
+
+    table = reported(plan, "scores", score=ranked)
+    known = {claim.key: claim for claim in claims.load()}
+    assert verdicts.find(table, known["LogME ranks sources"]).estimate.mean == pytest.approx(1, abs=0.05)
+    assert verdicts.find(table, known["LEEP ranks sources"]).estimate.mean == pytest.approx(-1, abs=0.05)
+    assert verdicts.judged(table, [known["LEEP ranks sources"]]).verdict.tolist() == ["opposite here"]
+
+
+def test_every_hypothesis_can_be_judged_when_all_is_run(plan):
+    def anything(run):
+        rng = np.random.default_rng(int(run.key[:8], 16))
+        parts = {name: rng.random() for name in ("pool1", "pool2", "conv3")}
+        kinds = {name: rng.random() for name in ("moved by 1", "moved by 2", "rotated", "noisy", "inverted")}
+        found = {"siblings": parts, "debiased cka": parts, "shifts": kinds, "memorised": rng.random()}
+        found |= {"logme": rng.normal(), "leep": rng.normal()}
+        return {"test_accuracy": rng.random(), "measures": json.dumps(found)}
+
+    names = [name for name in experiments.planned() if "trials" not in name and "bases" not in name]
+    judged = [claim for claim in claims.load() if claim.score != "source accuracy"]  # reads cards of all trainings
+    found = verdicts.judged(reported(plan, *names, score=anything), judged)
+
+    assert set(found.verdict) == {"undecided"}  # noise, and 37 comparisons: nothing is decided

@@ -1,0 +1,251 @@
+"""What the records say of the hypotheses: one pooled contrast each, Holm over all, the same words for both sides.
+
+Taught in: chapter 4.1 (Results).
+"""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tl_experiments import contrasts, crossed, trainings
+from tl_experiments.claims import REPORTED, Claim, load
+from tl_experiments.contrasts import Estimate
+from tl_experiments.names import ExperimentError
+
+TESTED = {"far": 10_000, "near": 5_000}  # test images
+Cells = dict[tuple[str, str], pd.DataFrame]  # for a pair and an architecture: a row a training, a column a draw
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the records say of one claim.
+
+    Attributes
+    ----------
+    claim : Claim
+    estimate : contrasts.Estimate
+        In the claim's unit, of all runs.
+    alive : contrasts.Estimate or None
+        Without collapsed runs, each of which takes its training and draw out of both arms; None where none collapsed.
+    collapsed : int
+        Runs.
+    images : float or None
+        Bound of the half-width over other test images; None for what is no accuracy.
+    """
+
+    claim: Claim
+    estimate: Estimate
+    alive: Estimate | None
+    collapsed: int
+    images: float | None
+
+
+def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.DataFrame:
+    """Hold the hypotheses against the records.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records.load` returns it.
+    claims : sequence of Claim, optional
+        By default those of ``hypotheses.toml``. Holm's procedure counts those of a family that have runs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a claim: ``key``, ``paper``, ``family``, ``margin``, ``unit``, ``expected``; ``mean``, ``low``, ``high``
+        (95 %) and ``verdict``, and the same as ``alive_…`` without collapsed runs; ``level`` and ``half_width``, Holm's
+        and that of the cautious interval; ``collapsed``, how many runs; ``images`` (see `Found`); ``draws``,
+        ``sources``, ``rest``, the parts of the variance; ``missing`` cells. *not run* where an experiment has no rows.
+
+    Raises
+    ------
+    ExperimentError
+        If some of a claim's runs are missing.
+
+    Notes
+    -----
+    Taught in: chapter 4.1 (Results).
+    """
+    claims = load() if claims is None else claims
+    there = set(table.experiment)
+    ran = [claim for claim in claims if there.issuperset(claim.experiments)]
+    found = [find(table, claim) for claim in ran]
+    rows: dict[str, dict[str, Any]] = {}
+    for family in dict.fromkeys(one.claim.family for one in found):
+        own = [one for one in found if one.claim.family == family]
+        with_all = contrasts.holm([one.estimate.p_value for one in own])
+        alive = contrasts.holm([(one.alive or one.estimate).p_value for one in own])
+        rows |= {one.claim.key: _row(one, *turns) for one, *turns in zip(own, with_all, alive, strict=True)}
+    return pd.DataFrame([rows.get(each.key, {"verdict": "not run"}) | _about(each) for each in claims])
+
+
+def _about(claim: Claim) -> dict[str, Any]:
+    return {name: getattr(claim, name) for name in ("key", "paper", "family", "margin", "unit", "expected")}
+
+
+def _row(found: Found, with_all: tuple[bool, float], alive: tuple[bool, float]) -> dict[str, Any]:
+    row: dict[str, Any] = {"collapsed": found.collapsed, "images": found.images, "missing": found.estimate.missing}
+    row |= {name: getattr(found.estimate, name) for name in ("draws", "sources", "rest")}
+    row |= {"level": with_all[1], "half_width": found.estimate.cautious_half_width(with_all[1])}
+    for prefix, estimate, (decided, _) in (
+        ("", found.estimate, with_all),
+        ("alive_", found.alive or found.estimate, alive),
+    ):
+        interval = estimate.interval()
+        row |= {f"{prefix}{name}": getattr(interval, name) for name in ("mean", "low", "high")}
+        row[f"{prefix}verdict"] = contrasts.in_words(interval, decided, found.claim.margin, found.claim.unit)
+    return row
+
+
+def find(table: pd.DataFrame, claim: Claim) -> Found:
+    """Estimate the contrast of a claim, with and without collapsed runs.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+    claim : Claim
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    ExperimentError
+        If runs are missing.
+    """
+    rows = table[table.experiment.isin(claim.experiments) & table.labels_per_class.isin(claim.labels)]
+    rows = rows[rows.target.isin([crossed.TARGETS[pair] for pair in claim.pairs])]
+    rows = rows[rows.arm.isin({*claim.ahead, *claim.behind})]
+    if claim.score:
+        return Found(claim, _ranked(rows, claim), None, 0, None)
+    rows = rows[rows.source.map(crossed.network_of).isin(claim.networks) | rows.arm.isin(_without_network())]
+    gone = rows.measures.map(lambda text: bool(json.loads(text).get("collapsed")))
+    everything = _estimate(rows, claim, rows.key.isin([]))
+    alive = _estimate(rows, claim, gone) if gone.any() else None
+    return Found(claim, everything, alive, int(gone.sum()), _images(rows, claim))
+
+
+def _without_network() -> list[str]:
+    return [name for name, each in crossed.CANDIDATES.items() if each.arm.layer == "rescale"]
+
+
+def _estimate(rows: pd.DataFrame, claim: Claim, gone: pd.Series) -> Estimate:
+    blocks = [
+        [_cells(rows.assign(gone=gone), claim, pair, network) for network in claim.networks] for pair in claim.pairs
+    ]
+    return contrasts.estimate(blocks)
+
+
+def _cells(rows: pd.DataFrame, claim: Claim, pair: str, network: str) -> pd.DataFrame:
+    """Return a claim's differences on a pair and an architecture: a row a training, a column a draw."""
+    rows = rows[rows.target == crossed.TARGETS[pair]]
+    parts = []
+    for (ahead, behind, what, against), labels in itertools.product(claim.terms, claim.labels):
+        for steps, sign in ((claim.steps, 1.0), (claim.minus_steps, -1.0)):
+            if sign < 0 and not steps:
+                continue
+            own = rows[(rows.labels_per_class == labels) & ((rows.steps == steps) | (steps == 0))]
+            one, other = (_values(own, *side, claim, network) for side in ((ahead, what), (behind, against)))
+            draws = one.columns.intersection(other.columns)
+            parts.append(sign * (one[draws] - other.reindex(index=one.index, columns=draws)))
+    shared = sorted(set.intersection(*(set(part.columns) for part in parts)))
+    whole = np.sum([part[shared].to_numpy() for part in parts], axis=0) / len(claim.terms) / len(claim.labels)
+    if all(crossed.CANDIDATES[name].sourceless for name in (*claim.ahead, *claim.behind)):
+        whole = whole[:1]
+    return pd.DataFrame(whole * (100 if claim.unit == "points" else 1), columns=shared)
+
+
+def _values(rows: pd.DataFrame, arm: str, what: str, claim: Claim, network: str) -> pd.DataFrame:
+    """Return what is compared of an arm: a row a training, a column a draw; NaN where the run collapsed or failed.
+
+    An arm that uses nothing of a source has one run a draw, which stands beside every training.
+    """
+    candidate = crossed.CANDIDATES[arm]
+    own = rows[rows.arm == arm]
+    if candidate.arm.layer != "rescale":
+        own = own[own.source.map(crossed.network_of) == network]
+    if own.empty:
+        raise ExperimentError(
+            f"{claim.key}: no runs of {arm!r} on {network} in {', '.join(claim.experiments)}. Do these grids first."
+        )
+    values = own.measures.map(lambda text: _at(json.loads(text), what)) if what else own.test_accuracy
+    values = values.astype(float).where(~own.gone)
+    source = own.source.map(lambda name: trainings.parts_of(name)[1])
+    cells = own.assign(value=values, training=source).pivot(index="training", columns="seed", values="value")
+    if len(own) < cells.size:
+        raise ExperimentError(
+            f"{claim.key}: {arm!r} on {network} has {len(own)} of {cells.size} runs, {len(cells)} trainings × "
+            f"{cells.shape[1]} draws. Do the grid to the end first; a run that failed has a row too."
+        )
+    expected = trainings.COUNTS[crossed.NETWORKS[network]["far"]]
+    if candidate.sourceless:
+        return pd.DataFrame(cells.to_numpy()[:1].repeat(expected, axis=0), columns=cells.columns)
+    most = 3 if "budget" in claim.experiments else expected
+    if len(cells) < most:
+        raise ExperimentError(f"{claim.key}: {arm!r} has runs of {len(cells)} of {most} trainings. Do the grid first.")
+    return cells
+
+
+def _at(measures: Mapping[str, Any], path: str) -> float:
+    """Return what stands in a row's measures at a path such as "shifts/rotated"; NaN where a failed run has none."""
+    value: Any = measures
+    for name in path.split("/"):
+        value = value.get(name, np.nan) if isinstance(value, Mapping) else np.nan
+    return float(value)
+
+
+def _images(rows: pd.DataFrame, claim: Claim) -> float | None:
+    """Bound what other test images would change, in points; None for what is no accuracy on test images."""
+    if claim.unit != "points" or any(what and not what.startswith("shifts/") for what in claim.what):
+        return None
+    pairs = []
+    for pair in claim.pairs:
+        own = rows[rows.target == crossed.TARGETS[pair]]
+        shares = [_mean(own[own.arm.isin(names)], claim.what) for names in (claim.ahead, claim.behind)]
+        pairs.append((shares * (2 if claim.minus_steps else 1), TESTED[pair]))
+    return 100 * contrasts.image_error(pairs)
+
+
+def _mean(rows: pd.DataFrame, what: Sequence[str]) -> float:
+    """Return the mean accuracy of some rows, over what is compared of them."""
+    read = [
+        rows.test_accuracy if not one else rows.measures.map(lambda text, one=one: _at(json.loads(text), one))
+        for one in what
+    ]
+    return float(pd.concat(read).astype(float).mean())
+
+
+def _ranked(rows: pd.DataFrame, claim: Claim) -> Estimate:
+    """Rank sources by a score that is known before training, against the accuracy reached, within each target."""
+    found = []
+    for pair in claim.pairs:
+        own = rows[(rows.target == crossed.TARGETS[pair]) & rows.source.map(crossed.network_of).isin(claim.networks)]
+        if own.empty:
+            raise ExperimentError(f"{claim.key}: no runs on {crossed.TARGETS[pair]}. Do the grid 'scores' first.")
+        if claim.score == "source accuracy":
+            same = [networks[pair] for networks in crossed.NETWORKS.values()]  # trained on the same classes
+            own = own[own.source.map(lambda name: trainings.parts_of(name)[0]).isin(same)]
+            score = own.source.map({name: trainings.card(name)["test_accuracy"] for name in set(own.source)})
+        else:
+            score = own.measures.map(lambda text: _at(json.loads(text), claim.score))
+        points = own.assign(score=score).groupby("source")[["score", "test_accuracy"]].mean().astype(float).dropna()
+        kinds = [trainings.parts_of(str(name))[0] for name in points.index]
+        numbers = points.score.to_numpy(), points.test_accuracy.to_numpy()
+        found.append(contrasts.rank_estimate([numbers], kinds))
+    error = float(np.sqrt(sum(one.errors[0][0] ** 2 for one in found))) / len(found)
+    freedom = min(one.errors[0][1] for one in found)
+    shape = tuple(itertools.chain(*(one.shape for one in found)))
+    mean = float(np.mean([one.mean for one in found]))
+    return Estimate(mean, ((error, freedom),), ((error**2, freedom),), 0.0, error**2, 0.0, shape)
+
+
+def waits_for(table: pd.DataFrame) -> list[str]:
+    """List the experiments of the plan that the records have no rows of."""
+    return [name for name in REPORTED if not (table.experiment == name).any()]
