@@ -4,6 +4,7 @@ Where nothing else is said, a row's scores are its accuracies, its learning curv
 """
 
 import copy
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -170,15 +171,29 @@ def _alike(values: Sequence[Any]) -> bool:
     return len(values) > 1 and len({type(value) for value in values}) == 1 and not callable(values[0])
 
 
+def _is_result(value: Any) -> bool:
+    return all(hasattr(value, name) for name in ("model", "validation_accuracy", "class_names"))
+
+
 def keeps_scores(value: Any) -> bool:
-    """Tell whether a value is a mapping whose values are of one kind: scores, or results, by name."""
-    return isinstance(value, Mapping) and _alike(list(value.values()))
+    """Tell whether a value is a mapping whose values are of one kind (scores, or results, by name), or a result."""
+    return _is_result(value) or (isinstance(value, Mapping) and _alike(list(value.values())))
+
+
+def _untrained(result: Any) -> Any:
+    """Return a result whose network has learned nothing."""
+    from tl_base import clones  # loads TensorFlow, which most pages do without
+
+    guess = 1 / len(result.class_names)
+    return dataclasses.replace(result, model=clones.reseeded(result.model, 1), validation_accuracy=guess)
 
 
 def shaken_value(name: str) -> Perturbation:
-    """Exchange all values of a mapping in a circle, to see what they reach."""
+    """Exchange all values of a mapping in a circle, or take away what a network has learned, to see what they reach."""
 
-    def of_value(value: Mapping[Any, Any]) -> dict[Any, Any]:
+    def of_value(value: Any) -> Any:
+        if _is_result(value):
+            return _untrained(value)
         return dict(zip(value, [*list(value.values())[1:], next(iter(value.values()))], strict=True))
 
     return Perturbation(f"{name}: all shaken", name=name, of_value=of_value)
@@ -200,8 +215,11 @@ def _is_numbers(value: Any) -> bool:
     return isinstance(value, Real) or (isinstance(value, list) and all(isinstance(one, Real) for one in value))
 
 
-def of_names(name: str, value: Mapping[Any, Any]) -> Iterator[tuple[Perturbation, list[Perturbation]]]:
-    """Yield perturbations of a mapping: one name has the scores of another; with it, what blurs that where it can."""
+def of_names(name: str, value: Any) -> Iterator[tuple[Perturbation, list[Perturbation]]]:
+    """Yield perturbations of a mapping, one name having the scores of another, with what blurs each; or of a result."""
+    if _is_result(value):
+        yield Perturbation(f"{name} has learned nothing", name=name, of_value=_untrained), []
+        return
     for pairs in _pairs(value):
         (a, b), words = pairs[0], f"{name}: "
 
