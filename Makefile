@@ -1,7 +1,8 @@
 # Every target does its own set-up: `make book` in a fresh clone is enough.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book check test test-without-data lint lock pdf links lab weights records coverage bench exports notebooks clean
+.PHONY: help setup book check test test-without-data lint lock pdf links lab weights records coverage bench exports \
+  notebooks mutants clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
@@ -111,6 +112,9 @@ exports: $(INSTALLED)  ## measure what a network in other formats costs: size, t
 notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the tests compare
 	$(PY) tools/notebooks.py refresh
 
+mutants: $(INSTALLED)  ## perturb what was measured, and list the claims of the pages that do not notice (interrupted: goes on)
+	$(PY) tools/mutants.py $(ARGS)
+
 clean:  ## remove the built book; .venv and an interrupted `make weights` stay
 	rm -rf _build/html _build/site.sha256 _build/book.pdf _build/.doctrees _build/jupyter_execute _build/.jupyter_cache
-	rm -rf $(WITHOUT_DATA) _build/kept _build/coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(WITHOUT_DATA) _build/kept _build/coverage _build/mutants .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -355,6 +355,14 @@ def test_results_that_do_not_fit_the_disk_are_said_and_stored_by_the_next_run(tm
     assert book_tool.not_in(cache, [found[0][0]]) == []
 
 
+def test_the_status_lists_every_data_set_of_the_records(root):
+    told = status.data_sets(SimpleNamespace(srcdir=root)).astext()
+    prints = json.loads((root / "tl_helpers/assets/records.json").read_text(encoding="utf-8"))["data"]
+    assert {"mnist", "cifar10", "digits", "trashnet"} <= prints.keys()
+    assert [name for name, number in prints.items() if name not in told or number not in told] == []
+    assert status.UNKNOWN not in told
+
+
 def test_the_status_names_the_commit_and_says_when_there_is_more(tmp_path):
     def git(*arguments):
         identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")

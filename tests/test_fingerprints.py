@@ -13,7 +13,7 @@ import toy_experiments as toy
 
 import tl_experiments as experiments
 from tl_base.backend import keras
-from tl_experiments import fingerprints, names, runner, workbench
+from tl_experiments import card, fingerprints, names, runner, workbench
 from tl_experiments.store import Store
 from tl_helpers import data, knowledge, records
 
@@ -24,7 +24,8 @@ from tl_helpers import data, knowledge
 
 def target():
     found = toy.few()
-    return data.from_arrays({images}, found.labels, class_names=found.class_names, held_out=found.held_out)
+    parts = dict(class_names=found.class_names, held_out=found.held_out, groups={groups})
+    return data.from_arrays({images}, found.labels, **parts)
 
 def source():
     network = toy.small()
@@ -35,7 +36,7 @@ def rules():
     return [knowledge.Rule("says", lambda images: np.full((len(images), 10), {truth}))]
 """
 
-FIRST = {"images": "found.images", "network": "pass", "truth": "1.0"}
+FIRST = {"images": "found.images", "groups": "None", "network": "pass", "truth": "1.0"}
 
 OTHERS = {
     "target": {"images": "255 - found.images"},
@@ -116,6 +117,17 @@ def test_a_file_behind_a_function_and_a_function_that_draws_are_noticed(tmp_path
         experiments.run(edited("drawn"), path, progress=False)
 
 
+def test_other_groups_are_other_data(tmp_path, written_module):
+    path, together = tmp_path / "a.csv", "found.held_out + 2 * (np.arange(len(found)) // {})"
+    written_module(groups=together.format(2))
+    experiments.run(edited("one"), path, progress=False)
+    written_module(groups=together.format(3))
+    with pytest.raises(experiments.ExperimentError, match="target 'edited:target' is not the one"):
+        experiments.run(edited("one"), path, progress=False)
+    written_module(groups=together.format(2))
+    assert (card.repeat(experiments.run(edited("one"), path, progress=False), 1).difference.abs() < 0.02).all()
+
+
 def test_other_images_behind_a_name_of_ours_are_not_recorded_beside_the_first(tmp_path, monkeypatch):
     """A reduced set in TL_DATA_DIR is allowed; the same experiment on the full one, and on it, is not."""
     digits = toy.digits()
@@ -145,6 +157,34 @@ def test_other_images_behind_a_name_of_ours_are_not_recorded_beside_the_first(tm
     write(tmp_path / "full", 150)  # another file in the same folder
     with pytest.raises(experiments.ExperimentError, match="the target 'mnist' is not the one"):
         experiments.run(replace(grid, seed=[1]), path, progress=False)
+
+
+def test_a_plan_stands_as_long_as_its_runs_do(tmp_path, monkeypatch):
+    """Expectations are written before the first run; who changes them later cannot add runs, nor pass unnoticed."""
+    path, plan = tmp_path / "runs", tmp_path / "plan.toml"
+    common = {"pairs": [("toy_experiments:small", "toy_experiments:few")], "layer": ["second"], "steps": 1}
+    grid, free = (experiments.Grid(name, **common, seed=[0]) for name in ("planned", "free"))
+    (before,) = experiments.run(grid, tmp_path / "before", progress=False).fingerprints
+    assert "plan" not in json.loads(before)
+    monkeypatch.setitem(names.PLANS, "planned", str(plan))
+    with pytest.raises(experiments.ExperimentError, match=r"plan\.toml cannot be read .*Bring it back"):
+        experiments.run(grid, path, progress=False)
+    plan.write_text("margin = 1\n")
+    found = experiments.run([grid, free], path, progress=False).set_index("experiment").fingerprints.map(json.loads)
+    assert found["planned"]["plan"] == fingerprints.of_file(plan)
+    assert found["planned"] == found["free"] | {"plan": fingerprints.of_file(plan)}
+    plan.write_bytes(b"margin = 1\r\n")  # as git writes it on Windows
+    assert len(experiments.run(replace(grid, seed=[0, 1]), path, progress=False)) == 2
+    plan.write_text("margin = 2\n")
+    for seed in ([0], [2]):  # nothing is missing, and something is
+        with pytest.raises(
+            experiments.ExperimentError, match=r"the plan '.*plan\.toml' is not the one that runs of the"
+        ):
+            experiments.run(replace(grid, seed=seed), path, progress=False)
+    with pytest.raises(experiments.ExperimentError, match=r"the plan .* is not the one"):  # these had none
+        experiments.run(replace(grid, seed=[1]), tmp_path / "before", progress=False)
+    assert len(experiments.run(replace(free, seed=[1]), path, progress=False)) == 1
+    assert len(records.load(path)) == 4
 
 
 def test_a_process_that_found_something_else_is_not_recorded(tmp_path, monkeypatch):
@@ -187,6 +227,16 @@ def test_a_fingerprint_is_that_of_the_content():
     assert fingerprints.of_data(replace(dataset, images=dataset.images.copy(), provenance="x")) == fingerprints.of_data(
         dataset
     )
+    together = np.arange(len(dataset)) // 2
+    grouped, others = (fingerprints.of_data(replace(dataset, groups=each)) for each in (together, together // 2))
+    assert fingerprints.of_data(replace(dataset, groups=-7 * together)) == grouped != others  # not their numbers
+    plain = fingerprints.of_data(dataset)  # as it was before groups were digested
+    told = {
+        (one, other): fingerprints.agree(one, other) for one in (grouped, others, plain) for other in (grouped, plain)
+    }
+    assert [pair for pair, alike in told.items() if not alike] == [(others, grouped), (plain, grouped)]
+    assert len(plain) == 16
+    assert not fingerprints.agree(fingerprints.of_data(replace(dataset, images=images, groups=together)), plain)
     (rule,) = toy.rules()
     rules = [
         rule,
@@ -199,12 +249,13 @@ def test_a_fingerprint_is_that_of_the_content():
 
 def test_the_records_that_ship_tell_what_their_names_stood_for(shipped):
     desk = Store()
-    rows = shipped.drop_duplicates(["source", "target", "settings"])
+    rows = shipped.drop_duplicates(["experiment", "source", "target", "settings"])
     here = {"digits"} | {name for name in ("mnist", "cifar10") if is_complete(name, shipped)}
     for row in rows.to_dict("records"):
         run, told = experiments.Run.of(row), json.loads(row["fingerprints"])
         assert told.keys() == names.named(run).keys()
         assert told["source"] == desk.fingerprints(replace(run, target="digits", settings=()))["source"]
+        assert "plan" not in told or told["plan"] == fingerprints.of_file(names.PLANS[run.experiment])
         if run.target.partition("-")[0] in here:
             assert told == desk.fingerprints(run)
     assert rows.fingerprints.nunique() > 10

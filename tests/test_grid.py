@@ -126,7 +126,7 @@ def test_a_layer_that_is_not_there_is_refused():
         ({"head": [(0,)]}, "head, each width: expected whole numbers from 1 on"),
         ({"pairs": ["cm"]}, "pairs: expected pairs of source and target"),
         ({"pairs": [("cifar10", "mnist", "digits")]}, "pairs: expected pairs"),
-        ({"pairs": [("resnet", "mnist")]}, "Unknown source 'resnet'. Known: cifar10, .*or 'module:function'"),
+        ({"pairs": [("resnet50", "mnist")]}, "Unknown source 'resnet50'. Known: cifar10, .*or 'module:function'"),
         ({"pairs": [("cifar10", "fashion")]}, "Unknown target 'fashion'. Known: mnist"),
         ({"pairs": [("cifar10", 3)]}, "Unknown target 3"),
         ({"pairs": [("cifar10@99", "mnist")]}, "Unknown state of 'cifar10', after epoch '99'. Known: 1, 2, 3"),

@@ -1,6 +1,6 @@
 """Means over seeds, and how sure they are: of one arm, of paired arms, of a share of a gain, of where two curves meet.
 
-Taught in: chapters 1 (Background), 3 (The three methods), 4 (Worked example) and 4.1 (Results).
+Taught in: chapters 1 (Background), 4 (Worked example) and 4.1 (Results).
 """
 
 from dataclasses import dataclass
@@ -152,7 +152,7 @@ def ratio_interval(part: ArrayLike, whole: ArrayLike, confidence: float = 0.95) 
     References
     ----------
     Fieller (1954), Some problems in interval estimation, Journal of the Royal Statistical Society B 16(2). Taught in:
-    chapter 3 (The three methods).
+    chapter 4.1 (Results).
     """
     part, whole = as_pairs(part, whole)
     top, bottom = float(part.mean()), float(whole.mean())

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tl_base import files
+from tl_experiments import fingerprints
 from tl_experiments.fingerprints import sha256_of
 from tl_experiments.grid import Run
 from tl_experiments.names import ExperimentError
@@ -119,7 +120,8 @@ def repeat(table: pd.DataFrame, count: int, *, seed: int = 0, **where: Unpack[Wh
 
 def _beside(old: Row, new: Row) -> dict[str, Any]:
     """Return what tells a record, its accuracy, and that of the same run done again."""
-    if new["fingerprints"] != old["fingerprints"]:
+    is_now, was = json.loads(new["fingerprints"]), json.loads(old["fingerprints"])
+    if is_now.keys() != was.keys() or not all(fingerprints.agree(is_now[role], was[role]) for role in was):
         raise ExperimentError(
             f"{old['source']} → {old['target']}: what these names stand for here is not what the record was made with: "
             f"{new['fingerprints']} in the place of {old['fingerprints']}. Repeat it with the data of the record."

@@ -1,4 +1,4 @@
-"""What a name stood for: short digests of images, networks and rules, kept in every record.
+"""What a name stood for: short digests of images, networks, rules and plans, kept in every record.
 
 A grid names its sources and targets. Behind the same name there can be other images tomorrow, another network, another
 rule; a fingerprint tells. Equal fingerprints, equal content, on every machine.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tl_base import kept
-from tl_experiments.names import resolved
+from tl_experiments.names import ExperimentError, resolved
 from tl_helpers import data
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def sha256_of(dataset: data.Dataset) -> str:
 
 
 def of_data(dataset: data.Dataset) -> str:
-    """Digest a data set: images, labels, names of classes and which rows are held out.
+    """Digest a data set: images, labels, names of classes, which rows are held out, and what belongs together.
 
     Parameters
     ----------
@@ -58,10 +58,33 @@ def of_data(dataset: data.Dataset) -> str:
     Returns
     -------
     str
-        Sixteen hexadecimal digits.
+        Sixteen hexadecimal digits. Where the data have groups, a plus sign and sixteen more follow, for the rows that
+        belong together; by which numbers the groups go does not matter.
     """
     facts = sha256_of(dataset), dataset.images.shape, [str(name) for name in dataset.class_names]
-    return _digest(json.dumps(facts).encode(), np.packbits(dataset.held_out).tobytes())
+    content = _digest(json.dumps(facts).encode(), np.packbits(dataset.held_out).tobytes())
+    if dataset.groups is None:
+        return content
+    _, first, member = np.unique(dataset.groups, return_index=True, return_inverse=True)
+    return f"{content}+{_digest(first[member].astype('<i8').tobytes())}"  # of each row the first one of its group
+
+
+def agree(now: str, was: str) -> bool:
+    """Tell whether a thing is what a record was made with, by its fingerprint now and the recorded one.
+
+    Parameters
+    ----------
+    now, was : str
+        Fingerprints of data, of a network or of rules.
+
+    Returns
+    -------
+    bool
+        Records from before groups were digested say nothing of them: there the rest decides.
+    """
+    content, _, groups = now.partition("+")
+    earlier, _, others = was.partition("+")
+    return content == earlier and others in (groups, "")
 
 
 def of_network(network: "keras.Model", built: bool) -> str:
@@ -104,6 +127,31 @@ def of_rules(rules: Sequence["Rule"], dataset: data.Dataset) -> str:
     truths = [rule.values(images, len(dataset.class_names)).round(4) + 0.0 for rule in rules]  # + 0.0: -0.0 is 0.0
     facts = json.dumps([(rule.name, rule.confidence) for rule in rules])
     return _digest(facts.encode(), *(np.ascontiguousarray(values).tobytes() for values in truths))
+
+
+def of_file(path: str | os.PathLike[str]) -> str:
+    """Digest a text file, such as the one with the expectations of an experiment.
+
+    Parameters
+    ----------
+    path : path-like
+        A path that is not absolute starts in the package's folder.
+
+    Returns
+    -------
+    str
+        Sixteen hexadecimal digits, the same whatever ends the lines.
+
+    Raises
+    ------
+    ExperimentError
+        If there is no such file.
+    """
+    place = Path(__file__).parent / path
+    try:
+        return _digest(place.read_text(encoding="utf-8").encode())
+    except OSError as error:
+        raise ExperimentError(f"{place} cannot be read ({error}). Bring it back: runs keep its fingerprint.") from error
 
 
 def state(kind: str, name: str) -> object:

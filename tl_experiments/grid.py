@@ -82,8 +82,12 @@ class Run(Recipe):
 
     @classmethod
     def of(cls, row: "Mapping[str, Any] | pd.Series") -> Self:
-        """Return the run that a row of the records tells of: `Recipe.of`, with its measures."""
-        return replace(super().of(row), measures=tuple(sorted(json.loads(row["measures"]))))
+        """Return the run that a row of the records tells of: `Recipe.of`, with the measures that it asked for.
+
+        Facts that stand in every row are none of these.
+        """
+        asked = set(MEASURES) & set(json.loads(row["measures"]))
+        return replace(super().of(row), measures=tuple(sorted(asked)))
 
 
 @dataclass(frozen=True)

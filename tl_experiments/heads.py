@@ -135,15 +135,31 @@ def accuracy(kernels: Floats, biases: Floats, features: Floats, labels: np.ndarr
 
     Parameters
     ----------
-    kernels, biases
-        As in `Heads`.
-    features : ndarray, shape (S, M, F) or (M, F), float32
-        Of each seed, or the same for all.
+    kernels, biases, features
+        As for `answers`.
     labels : ndarray, shape (S, M) or (M,), int
 
     Returns
     -------
     ndarray, shape (S, L), float64
+    """
+    given = answers(kernels, biases, features)
+    return np.mean(given == np.broadcast_to(labels, given.shape[:2])[..., None], axis=1)
+
+
+def answers(kernels: Floats, biases: Floats, features: Floats) -> NDArray[np.int64]:
+    """Return the classes that linear heads answer.
+
+    Parameters
+    ----------
+    kernels, biases
+        As in `Heads`.
+    features : ndarray, shape (S, M, F) or (M, F), float32
+        Of each seed, or the same for all.
+
+    Returns
+    -------
+    ndarray, shape (S, M, L), int64
     """
     seeds, width, rates, classes = kernels.shape
     if features.ndim == 2:  # one wide product instead of S narrow ones
@@ -151,8 +167,7 @@ def accuracy(kernels: Floats, biases: Floats, features: Floats, labels: np.ndarr
         logits = np.moveaxis(wide.reshape(len(features), seeds, rates, classes), 1, 0)
     else:
         logits = np.matmul(features, kernels.reshape(seeds, width, -1)).reshape(*features.shape[:2], rates, classes)
-    answers = (logits + biases[:, None]).argmax(-1)
-    return np.mean(answers == np.broadcast_to(labels, answers.shape[:2])[..., None], axis=1)
+    return (logits + biases[:, None]).argmax(-1)
 
 
 def _standardised(features: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -12,6 +12,10 @@ from tl_experiments.recipes import DEPTHS, SAME, Recipe
 from tl_experiments.trainings import parts_of
 from tl_helpers.records import RecordsError
 
+# Experiments whose expectations were written down before their first run: the file of this package in which they stand.
+# Every row of such an experiment keeps the fingerprint of that file, and `run` adds none under another one.
+PLANS: dict[str, str] = {}
+
 
 class ExperimentError(RecordsError):
     """A grid or a request for a run is not what was expected; `RecordsError` catches both."""
@@ -105,7 +109,7 @@ def made(role: str, name: str, function: Callable[[], Any]) -> Any:
 
 
 def named(run: Recipe) -> dict[str, str]:
-    """Return what a run names: its source and target, and a teacher or rules that have a name, each by its role.
+    """Return what a run names: its source and target, a teacher or rules that have a name, its plan, each by its role.
 
     Parameters
     ----------
@@ -114,9 +118,11 @@ def named(run: Recipe) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        ``"source"``, ``"target"``, and where there are any ``"teacher"`` and ``"rules"``.
+        ``"source"``, ``"target"``, and where there are any ``"teacher"``, ``"rules"`` and ``"plan"``.
     """
     settings = dict(run.settings)
     found = {role: settings.get(role) for role in ("teacher", "rules")}
     others = {role: name for role, name in found.items() if isinstance(name, str) and name != SAME}
-    return {"source": run.source, "target": run.target} | others
+    experiment = getattr(run, "experiment", "")
+    plan = {"plan": PLANS[experiment]} if experiment in PLANS else {}
+    return {"source": run.source, "target": run.target} | others | plan

@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pandas as pd
 
-from tl_experiments import trainings
+from tl_experiments import spellings, trainings
 from tl_experiments.calls import IMPORTS, MODULES, Call, Calls, Name, made_when_needed
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ def teacher_rate(recipe: Recipe) -> float:
     return dict(recipe.settings).get("teacher_rate", recipe.learning_rate)
 
 
-# The methods: what each is called with ...
+# What each method is called with
 
 
 def _steps(recipe: Recipe, share: float = 1.0) -> int | Call:
@@ -413,48 +413,6 @@ def _logic_rules(recipe: Recipe) -> Calls:
     yield "constraint", Call("knowledge.LogicRules", (Name("rules"),), settings)
 
 
-# ... and which settings of it mean something together, in one spelling
-
-
-class Copied(Protocol):
-    """What a spelling looks at: an arm or a recipe."""
-
-    @property
-    def initialisation(self) -> str: ...  # noqa: D102
-    @property
-    def layers_copied(self) -> int: ...  # noqa: D102
-    @property
-    def layers_frozen(self) -> int: ...  # noqa: D102
-
-
-def _all_frozen(recipe: Copied, depth: int) -> dict[str, Any]:
-    return {"layers_copied": depth, "layers_frozen": depth}
-
-
-def _nothing_copied(recipe: Copied, depth: int) -> dict[str, Any]:
-    return {"layers_copied": 0, "layers_frozen": 0, "initialisation": "random"}
-
-
-def _frozen_is_copied(recipe: Copied, depth: int) -> dict[str, Any] | None:
-    return {} if recipe.layers_frozen <= recipe.layers_copied <= depth else None
-
-
-def _some_copied_trains(recipe: Copied, depth: int) -> dict[str, Any] | None:
-    """Refuse what trains the same layers in both phases of LP-FT."""
-    return _frozen_is_copied(recipe, depth) if recipe.layers_frozen < recipe.layers_copied else None
-
-
-def _has_source(recipe: Copied, depth: int) -> dict[str, Any] | None:
-    """Refuse attention transfer where the layers have no source to look at."""
-    with_source = recipe.initialisation == "source" and recipe.layers_copied > 0
-    return _frozen_is_copied(recipe, depth) if with_source else None
-
-
-def _trains_what_has_a_source(recipe: Copied, depth: int) -> dict[str, Any] | None:
-    """Refuse L2-SP where nothing that is trained has a weight in the source."""
-    return _has_source(recipe, depth) if recipe.layers_frozen < recipe.layers_copied else None
-
-
 @dataclass(frozen=True)
 class Method:
     """A method as grids, records, the explorer and printed code know it.
@@ -476,29 +434,34 @@ class Method:
     """
 
     call: Callable[[Recipe], Call]
-    spelling: Callable[[Copied, int], dict[str, Any] | None]
+    spelling: Callable[[spellings.Copied, int], dict[str, Any] | None]
     settings: tuple[str, ...] = ()
     before: Callable[[Recipe], Calls] = lambda recipe: iter(())
     on_activations: bool = False
 
 
 METHODS = {
-    "feature extraction": Method(_feature_extraction, _all_frozen, ("standardise",), on_activations=True),
+    "feature extraction": Method(_feature_extraction, spellings.all_frozen, ("standardise",), on_activations=True),
     "parameter transfer": Method(
-        _parameter_transfer, _frozen_is_copied, ("head_rate", "head_ratio"), on_activations=True
+        _parameter_transfer, spellings.frozen_is_copied, ("head_rate", "head_ratio"), on_activations=True
     ),
     "LP-FT": Method(
-        _lp_ft, _some_copied_trains, ("head_rate", "head_ratio", "probe_steps", "average"), on_activations=True
+        _lp_ft, spellings.some_copied_trains, ("head_rate", "head_ratio", "probe_steps", "average"), on_activations=True
     ),
-    "L2-SP": Method(_knowledge_transfer, _trains_what_has_a_source, ("alpha*", "beta"), _l2_sp, on_activations=True),
+    "L2-SP": Method(
+        _knowledge_transfer, spellings.trains_what_has_a_source, ("alpha*", "beta"), _l2_sp, on_activations=True
+    ),
     "distillation": Method(
-        _knowledge_transfer, _frozen_is_copied, ("teacher*", "teacher_rate", "temperature", "weight"), _distillation
+        _knowledge_transfer,
+        spellings.frozen_is_copied,
+        ("teacher*", "teacher_rate", "temperature", "weight"),
+        _distillation,
     ),
     "attention transfer": Method(
-        _knowledge_transfer, _has_source, ("strength*", "layers"), _attention_transfer, on_activations=True
+        _knowledge_transfer, spellings.has_source, ("strength*", "layers"), _attention_transfer, on_activations=True
     ),
     "logic rules": Method(
-        _knowledge_transfer, _frozen_is_copied, ("rules*", "strength", "weight", "raised"), _logic_rules
+        _knowledge_transfer, spellings.frozen_is_copied, ("rules*", "strength", "weight", "raised"), _logic_rules
     ),
-    "from scratch": Method(_from_scratch, _nothing_copied),
+    "from scratch": Method(_from_scratch, spellings.nothing_copied),
 }

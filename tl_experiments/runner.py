@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tl_experiments import fingerprints, recipes
 from tl_experiments.grid import Grid, Run, expand
 from tl_experiments.log import Log, open_log, so_far
-from tl_experiments.names import ExperimentError, named
+from tl_experiments.names import PLANS, ExperimentError, named
 from tl_experiments.plan import MEMORY, batches
 
 Row = Mapping[str, Any]
@@ -143,12 +143,10 @@ def _identified(log: Log, runs: Sequence[Run], missing: Sequence[Run], where: Wh
     lacking = {run.key for run in missing}
     looked_at = [run for run in runs if run.key in lacking or any(map(_is_own, named(run).values()))]
     samples = list({tuple(named(run).items()): run for run in looked_at}.values())
-    if not samples:
-        return {}
-    (prints,) = distribute(identify, [samples], **where | Where(jobs=1))
+    now = _plans(runs)
+    (prints,) = distribute(identify, [samples], **where | Where(jobs=1)) if samples else ([],)
     by_names = {tuple(named(run).items()): by_role for run, by_role in zip(samples, prints, strict=True)}
     wanted: Wanted = {}
-    now: dict[tuple[object, ...], str] = {}
     for run in looked_at:
         names = named(run)
         by_role = by_names[tuple(names.items())]
@@ -156,6 +154,13 @@ def _identified(log: Log, runs: Sequence[Run], missing: Sequence[Run], where: Wh
         now |= {_thing(run, role, name): by_role[role] for role, name in names.items()}
     _refuse_others(log, now)
     return wanted
+
+
+def _plans(runs: Sequence[Run]) -> dict[tuple[object, ...], str]:
+    """Return the fingerprints of the plans of runs: to look at them, none needs to be missing."""
+    planned = {run.experiment: run for run in runs if run.experiment in PLANS}
+    files = {experiment: PLANS[experiment] for experiment in planned}
+    return {_thing(planned[name], "plan", file): fingerprints.of_file(file) for name, file in files.items()}
 
 
 def rows_in(table: pd.DataFrame) -> list[Row]:
@@ -174,14 +179,15 @@ def _thing(run: Run, role: str, name: str) -> tuple[object, ...]:
 
 
 def _refuse_others(log: Log, now: Mapping[tuple[object, ...], str]) -> None:
-    """Refuse to go on if sound rows of these experiments were made with other images, another network, other rules."""
+    """Refuse to go on if sound rows of these experiments were made with other images, another network, another plan."""
     experiments = {str(experiment) for experiment, *_ in now}
     table = log.table[log.table.experiment.isin(experiments) & (log.table.error == "")]
     for row in rows_in(table):
         recorded, run = json.loads(row["fingerprints"]), Run.of(row)
         for role, name in named(run).items():
             is_now, was = now.get(_thing(run, role, name)), recorded.get(role)
-            if is_now and was and is_now != was:
+            unknown = was is None and role == "plan"  # rows of a plan always say which
+            if is_now and (unknown or (was and not fingerprints.agree(is_now, was))):
                 drawn = (
                     " A function that trains or draws something new each time is no name for it: let it load a file."
                 )

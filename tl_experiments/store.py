@@ -188,7 +188,7 @@ class Store:
         return replace(numbered, images=self.target(run).images[numbered.images])
 
     def fingerprints(self, run: Run) -> dict[str, str]:
-        """Return fingerprints of what a run's names stand for here: the networks and images that are used, and rules.
+        """Return fingerprints of what a run's names stand for here: networks and images that are used, rules, its plan.
 
         Parameters
         ----------
@@ -203,6 +203,8 @@ class Store:
         for role, name in named(run).items():
             if role == "rules":
                 prints[role] = fingerprints.of_rules(made(role, name, resolved(name)), self.target(run))
+            elif role == "plan":
+                prints[role] = fingerprints.of_file(name)
             elif role == "target":
                 prints[role] = self._once("print of target", _sized(run), self._print_of_data)
             else:
@@ -222,7 +224,7 @@ class Store:
             Call each ``"module:function"`` again, to see whether it returns the same. By default only another function
             of that name is noticed, and another file behind the name of a target.
         """
-        names = {item for run in runs for item in named(run).items() if item[0] not in ("rules", "target")}
+        names = {item for run in runs for item in named(run).items() if item[0] in ("source", "teacher")}
         for name in sorted({name for _, name in names}):
             self._renew("source", name, name, _source, functools.partial(_print_of, name), anew)
         for sized in sorted({_sized(run) for run in runs}):

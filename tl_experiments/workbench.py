@@ -136,6 +136,7 @@ def _one(store: Store, run: Run, watch: Callable[[training.History], bool] | Non
     result = store.transfer(run, split, cut_off, watch=watch)
     ended = result.history.steps[-1] < run.steps_on(len(split.train))
     score = result.evaluate(part("test")).accuracy if run.test and not ended else None
+    seen, unseen = (result.evaluate(each).predictions for each in (split.train, split.validation))
     return row(
         run,
         Outcome(
@@ -145,7 +146,7 @@ def _one(store: Store, run: Run, watch: Callable[[training.History], bool] | Non
             trainable_parameters=result.trainable_parameters,
             seconds=result.seconds + shared,
             history=result.history,
-            measures=_measured(store, run, rows, result.model),
+            measures=_measured(store, run, rows, result.model) | _facts(seen, split.train.labels, unseen),
         ),
     )
 
@@ -173,6 +174,25 @@ def _measured(store: Store, run: Run, rows: data.Split, model: keras.Model) -> d
         train, source = store.with_images(run, rows.train), store.network(run)
         values["leep"] = measures.leep(knowledge.softened(models.logits(source, train.images)), train.labels)
     return values
+
+
+def _facts(seen: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> dict[str, Any]:
+    """Return what every row tells of a trained network.
+
+    Parameters
+    ----------
+    seen, unseen : ndarray, shape (N,) and (M,), int
+        Its answers to the training images and to the validation images.
+    labels : ndarray, shape (N,), int
+        Of the training images, as trained on.
+
+    Returns
+    -------
+    dict of str to object
+        ``"training accuracy"``; and ``"collapsed"``, True, where all images have the same answer.
+    """
+    alike = len(np.union1d(seen, unseen)) == 1
+    return {"training accuracy": float(np.mean(seen == labels))} | ({"collapsed": True} if alike else {})
 
 
 def _features(store: Store, run: Run, numbered: data.Dataset) -> np.ndarray:
@@ -213,6 +233,9 @@ def _many(store: Store, runs: Sequence[Run]) -> list[Row]:
         points=POINTS,
     )
     scores = _test_scores(trained, kept, splits) if first.test else np.full((len(seeds), len(rates)), None)
+    del features  # they were standardised in place, and the heads take them as they are
+    seen = heads.answers(trained.kernels, trained.biases, _stacked(kept, [split.train for split in splits])[0])
+    unseen = heads.answers(trained.kernels, trained.biases, validation[0])
     rows = []
     for run in runs:
         s, r = seeds.index(run.seed), rates.index(run.learning_rate)
@@ -223,7 +246,8 @@ def _many(store: Store, runs: Sequence[Run]) -> list[Row]:
             continue
         numbers = {"trainable_parameters": (width + 1) * classes, "seconds": (trained.seconds + forward) / len(runs)}
         accuracies = {"validation_accuracy": history.validation_accuracy[-1], "test_accuracy": scores[s, r]}
-        rows.append(row(run, Outcome(count, **accuracies, **numbers, history=history, measures=measured[s])))
+        facts = _facts(seen[s, :, r], labels[s], unseen[s, :, r])
+        rows.append(row(run, Outcome(count, **accuracies, **numbers, history=history, measures=measured[s] | facts)))
     return rows
 
 
@@ -272,7 +296,7 @@ class Outcome:
     seconds : float or None
     history : training.History or None
     measures : mapping of str to object
-        What `Run.measures` asked for.
+        What `Run.measures` asked for, and `_facts`.
     error : str
         Empty if all is well.
     """
@@ -334,10 +358,10 @@ def _rounded(values: Sequence[float]) -> list[Any]:
 
 
 def _short(value: Any) -> Any:
-    """Round numbers to five digits, in a mapping too; lists hold whole numbers, which stay."""
+    """Round numbers to five digits, in a mapping too; what is true or false stays, and lists of whole numbers."""
     if isinstance(value, dict):
         return {name: _short(part) for name, part in value.items()}
-    return value if isinstance(value, list) else float(f"{value:.5g}")
+    return value if isinstance(value, (list, bool)) else float(f"{value:.5g}")
 
 
 def machine() -> str:

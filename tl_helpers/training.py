@@ -72,8 +72,8 @@ class Budget(TypedDict, total=False):
         By default 1: all layers have one rate. With 0.5 each layer has half the rate of the one after it, from the head
         down (`tl_base.steps.rate_factors`). A method's ``head_rate`` takes the factor of its layer too.
     weight_decay : float
-        By default 0. Each step moves every kernel that trains by so many rates towards 0, as AdamW does; biases and the
-        numbers of BatchNormalization stay out of it.
+        λ, by default 0. Each step with rate η also makes every kernel that trains smaller by the part ηλ of it (AdamW);
+        biases and the numbers of BatchNormalization stay out of it.
     stop_early : bool
         By default False: the last state is kept. True keeps that of the recorded point with the best validation
         accuracy, in each phase where there are two. The validation images then take part in training, and their
@@ -173,7 +173,7 @@ class Term:
         Part of the labels' cross-entropy whose place the term takes: (1 − Σ share) · cross-entropy + Σ term.
     growth : callable, optional
         From the passes over the training examples so far, a scalar tensor, to the factor of `loss` and `share` in a
-        step, from 0 to 1; without it the factor is 1.
+        step, from 0 to 1; without it the factor is 1. Each phase of a training counts its passes anew.
 
     Notes
     -----

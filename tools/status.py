@@ -118,6 +118,10 @@ def data_sets(env: BuildEnvironment) -> nodes.table:
     """List the data sets: what they are, where Keras fetches them, the fingerprint that the records were made with."""
     prints = card(env, "records").get("data", {})
     about = {name: (known.about, known.url) for name, known in data.KNOWN.items()}
+    about["trashnet"] = (
+        "TrashNet, 2,527 photographs of rubbish (Thung and Yang 2016); 180 of them come with the book",
+        "https://github.com/garythung/trashnet",
+    )
     about["digits"] = ("1,797 handwritten digits (Alpaydin and Kaynak 1998)", "part of scikit-learn")
     rows = [(name, *about[name], nodes.literal("", prints.get(name, UNKNOWN))) for name in about]
     return table(("name", "what", "from", "SHA-256 of images and labels behind the records"), rows)
