@@ -23,6 +23,7 @@ import ast
 import contextlib
 import functools
 import hashlib
+import inspect
 import io
 import itertools
 import json
@@ -50,6 +51,7 @@ FOUND = ROOT / "_build" / "mutants"
 ALLOWED = ROOT / "tools" / "mutants.toml"
 NOTICES, MEANS, SLEEPS, UNREACHED = "notices", "means only", "sleeps", "about no score"
 COLUMNS = (NOTICES, MEANS, SLEEPS, UNREACHED, "listed")
+RESAMPLES = 100  # of rank correlations, the slowest thing on the pages
 MOST = 40  # perturbations of pairs that one claim is tried with
 HOLD = "_claim_"  # what stands in the place of an assertion
 # Methods that change what they are called on.
@@ -205,11 +207,13 @@ def _everywhere(old: Any, new: Any) -> None:
 
 
 def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that computes what it gives for some arguments once."""
+    """Return a function that computes what it gives for some arguments once, and resamples less often."""
     kept: dict[bytes, Any] = {}
+    resamples = "draws" in inspect.signature(function).parameters
 
     @functools.wraps(function)
     def remembered(*args: Any, **kwargs: Any) -> Any:
+        kwargs = {"draws": RESAMPLES} | kwargs if resamples else kwargs
         key = pickle.dumps((args, kwargs))
         if key not in kept:
             kept[key] = function(*args, **kwargs)
@@ -353,17 +357,19 @@ class Trial:
         if len(self.found) == len(page.claims) and self.found:
             return
         start = time.perf_counter()
-        self.base = page.first({claim.number for claim in page.claims})
+        open_claims = [claim for claim in page.claims if str(claim.number) not in self.found]
+        self.base = page.first({claim.number for claim in open_claims})
         self.tell(f"ran once, in {time.perf_counter() - start:.0f} s")
-        if false := [c for c in page.claims if not all(holds for holds, _ in self.base.get(c.number, [(None, "")]))]:
+        if false := [c for c in open_claims if not all(holds for holds, _ in self.base.get(c.number, [(None, "")]))]:
             raise SystemExit(f"{page.path.stem}: false as it stands, or never asked: {false[0].cell}: {false[0].text}")
-        open_claims = {c.number for c in page.claims if str(c.number) not in self.found}
-        reached = self._reached(open_claims)
-        for claim in page.claims:
-            if claim.number in open_claims:
+        for cell, group in itertools.groupby(open_claims, key=lambda claim: claim.cell):
+            claims = list(group)
+            reached = self._reached({claim.number for claim in claims})
+            for claim in claims:
                 self._settle(claim, reached[claim.number])
-                self._save()
-        self.tell(f"{len(page.claims)} claims, {self.tries} perturbations, {time.perf_counter() - start:.0f} s")
+            self._save()
+            verdicts = ", ".join(str(self.found[str(claim.number)]["verdict"]) for claim in claims)
+            self.tell(f"{cell}: {verdicts} ({self.tries} perturbations, {time.perf_counter() - start:.0f} s)")
 
     def _try(self, change: Perturbation, claims: set[int]) -> tuple[set[int], set[int]]:
         """Return the claims that a perturbation reaches, and those that it turns false."""
@@ -393,7 +399,6 @@ class Trial:
         if len(arms) == 1:
             return found | dict.fromkeys(rests, arms)
         if rests:
-            self.tell(f"{len(rests)} claims rest on some of {len(arms)} arms, from {arms[0]} to {arms[-1]}")
             experiments = list(dict.fromkeys(name for name, _ in arms))
             first = experiments[: len(experiments) // 2]  # whole experiments first, then their arms
             halves = [[one for one in arms if (one[0] in first) == side] for side in (True, False)] if first else []

@@ -63,11 +63,14 @@ def _chosen(table: pd.DataFrame, experiment: str, arm: str) -> pd.DataFrame:
 
 
 def shaken(arms: Sequence[tuple[str, str]]) -> Perturbation:
-    """Add something else to each row of some arms, each named with its experiment, to see what they reach."""
+    """Add something else to each row of some arms, each named with its experiment, to see what they reach.
+
+    It is much, so that what is counted or named by rank changes too.
+    """
 
     def of_table(table: pd.DataFrame) -> pd.DataFrame:
         rows = table[pd.MultiIndex.from_frame(table[["experiment", "arm"]]).isin(arms)]
-        return _moved(table, pd.Series(np.random.default_rng(0).uniform(-0.1, 0.1, len(rows)), rows.index))
+        return _moved(table, pd.Series(np.random.default_rng(0).uniform(-1, 1, len(rows)), rows.index))
 
     return Perturbation(f"{len(arms)} arms shaken, the first is {arms[0]}", of_table)
 
