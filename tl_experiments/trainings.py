@@ -69,7 +69,14 @@ def load(name: str) -> "keras.Model":
     network, seed = parts_of(name)
     if not seed:
         return models.pretrained(network)
-    models.model_card(network)  # refuses what is none
+    if network not in models.PRETRAINED or name not in names_of(network):
+        known = ", ".join(map(repr, names_of(network))) if network in models.PRETRAINED else "none"
+        raise models.ModelError(f"There is no training {name!r}. Trainings of {network!r}: {known}.")
+    if not place_of(name).is_file():
+        raise models.ModelError(
+            f"{place_of(name)} is not there: {name!r} is not trained yet. `python tools/train_source.py '{name}'` "
+            "trains it."
+        )
     return models.load_weights(models.PRETRAINED[network](), place_of(name))
 
 
