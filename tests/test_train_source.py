@@ -60,9 +60,9 @@ def test_a_training_is_named_by_network_and_seed():
 
 
 def test_a_training_that_is_not_there_says_how_to_make_it(monkeypatch, tmp_path):
-    with pytest.raises(models.ModelError, match="no training 'none#1'. Trainings of 'none': none"):
+    with pytest.raises(models.ModelError, match=r"no training 'none#1'\. Trainings of 'none': none"):
         trainings.load("none#1")
-    with pytest.raises(models.ModelError, match="no training 'resnet#9'.*: 'resnet', 'resnet#1', 'resnet#2'"):
+    with pytest.raises(models.ModelError, match=r"no training 'resnet#9'.*: 'resnet', 'resnet#1', 'resnet#2'"):
         trainings.load("resnet#9")
     monkeypatch.setattr(trainings, "ASSETS", tmp_path)
     with pytest.raises(models.ModelError, match=r"train_source\.py 'cifar10#2'` trains it"):

@@ -129,9 +129,10 @@ def pretrained(name: str = "cifar10", epoch: int | None = None, *, size: int | N
 
     Parameters
     ----------
-    name : {"cifar10", "cifar10-rows", "cifar10-a", "digits", "imagenet"}
+    name : {"cifar10", "cifar10-rows", "cifar10-a", "resnet", "resnet-a", "digits", "imagenet"}
         `source_cnn` trained on CIFAR-10; `source_rnn` trained on the rows of CIFAR-10; `source_cnn` trained on the
-        five classes ``data.CIFAR10_A``; `source_cnn` trained on scikit-learn's digits (``data.digits()``);
+        five classes ``data.CIFAR10_A``; a small residual network trained on CIFAR-10, and on those five classes;
+        `source_cnn` trained on scikit-learn's digits (``data.digits()``);
         EfficientNet-Lite0 trained on ImageNet, without its classifier: images of any size to 1,280 features.
     epoch : int, optional
         The state after that many epochs, stored in float16; ``model_card(name)["checkpoints"]`` lists them, and only
