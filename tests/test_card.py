@@ -57,3 +57,11 @@ def test_a_card_stands_beside_its_records_whatever_their_name(tmp_path, name, be
     card.write_card(tmp_path / name)
     assert [file.read_bytes() for file in ledgers.files_at(tmp_path / name)] == before
     assert json.loads((tmp_path / beside).read_text(encoding="utf-8"))["runs"] == 2
+
+
+def test_a_folder_with_a_point_in_its_name_keeps_it_in_that_of_its_card(tmp_path):
+    (tmp_path / "june.2").mkdir()
+    grid = experiments.Grid("toy", **toy.TOY, labels_per_class=[1])
+    experiments.run(grid, tmp_path / "june.2", progress=False, work=toy.quick_work)
+    card.write_card(tmp_path / "june.2")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == ["june.2", "june.2.json"]

@@ -61,6 +61,7 @@ def test_a_network_with_one_answer_for_all_images_has_collapsed(axes):
     rows = pd.DataFrame(workbench.work(grid.runs()))
     first, second = (json.loads(text) for text in rows.measures)
     assert first == {"training accuracy": 0.1, "collapsed": True}
+    assert first["collapsed"] is True  # and no number
     assert second.keys() == {"training accuracy"}
     assert second["training accuracy"] > 0.3
     assert list(records.dead(rows).learning_rate) == [1e-60]
