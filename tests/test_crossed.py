@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import tl_experiments as experiments
-from tl_experiments import arms, claims, crossed, verdicts
+from tl_experiments import arms, claims, crossed, names, verdicts
 from tl_experiments.names import depth_of
 from tl_experiments.trainings import parts_of
 
@@ -16,8 +16,18 @@ NOTHING = pd.DataFrame(columns=["experiment", "validation_accuracy", "source"])
 
 def rows_of(runs, score):
     """Return rows of the records for some runs, with what `score` says of each."""
-    names = ("key", "experiment", "arm", "source", "target", "labels_per_class", "learning_rate", "seed", "label_noise")
-    rows = [{name: getattr(run, name) for name in names} for run in runs]
+    fields = (
+        "key",
+        "experiment",
+        "arm",
+        "source",
+        "target",
+        "labels_per_class",
+        "learning_rate",
+        "seed",
+        "label_noise",
+    )
+    rows = [{name: getattr(run, name) for name in fields} for run in runs]
     settings = [{"settings": json.dumps(dict(run.settings)), "error": "", "steps": run.steps_on(0)} for run in runs]
     return pd.DataFrame([row | own | score(run) for row, own, run in zip(rows, settings, runs, strict=True)])
 
@@ -164,6 +174,12 @@ def test_the_hypotheses_can_be_read_and_their_papers_are_in_the_references(root)
     }
 
 
+def test_reported_runs_keep_the_digest_of_the_hypotheses_and_trials_need_none(plan):
+    runs, _ = plan
+    reported = {run.experiment for each in runs.values() for run in each} - {crossed.TRIALS}
+    assert reported == set(claims.REPORTED) == {name for name, file in names.PLANS.items() if file == claims.FILE.name}
+
+
 def test_a_change_of_the_hypotheses_changes_their_digest(tmp_path):
     copy = tmp_path / "hypotheses.toml"
     copy.write_bytes(claims.FILE.read_bytes())
@@ -239,9 +255,9 @@ def test_two_hypotheses_of_one_name_and_no_hypotheses_are_refused(tmp_path):
 # --- Verdicts --------------------------------------------------------------------------------------------------------
 
 
-def reported(plan, *names, score):
+def reported(plan, *grids, score):
     runs, _ = plan
-    table = rows_of([run for name in names for run in runs[name]], score)
+    table = rows_of([run for name in grids for run in runs[name]], score)
     return table.assign(measures=table.measures if "measures" in table else "{}")
 
 
@@ -359,8 +375,8 @@ def test_every_hypothesis_can_be_judged_when_all_is_run(plan):
         found |= {"logme": rng.normal(), "leep": rng.normal()}
         return {"test_accuracy": rng.random(), "measures": json.dumps(found)}
 
-    names = [name for name in experiments.planned() if "trials" not in name and "bases" not in name]
+    grids = [name for name in experiments.planned() if "trials" not in name and "bases" not in name]
     judged = [claim for claim in claims.load() if claim.score != "source accuracy"]  # reads cards of all trainings
-    found = verdicts.judged(reported(plan, *names, score=anything), judged)
+    found = verdicts.judged(reported(plan, *grids, score=anything), judged)
 
     assert set(found.verdict) == {"undecided"}  # noise, and 37 comparisons: nothing is decided

@@ -5,7 +5,6 @@ by which an expectation is not blind, stands in the field ``seen``.
 Taught in: chapter 4.1 (Results).
 """
 
-import hashlib
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tl_experiments import crossed
+from tl_experiments import crossed, fingerprints
 from tl_experiments.names import ExperimentError
 
 FILE = Path(__file__).parent / "hypotheses.toml"
@@ -101,8 +100,8 @@ class Claim:
 
 
 def digest(path: Path = FILE) -> str:
-    """Return sixteen hexadecimal digits that change with any change of the file."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    """Return the digest of the file that the records keep as the fingerprint of their plan."""
+    return fingerprints.of_file(path)
 
 
 def load(path: Path = FILE) -> tuple[Claim, ...]:
