@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tl_base import steps
 from tl_base.backend import keras, tf
 from tl_helpers import models, training
 
@@ -197,7 +198,7 @@ def test_weight_decay_leaves_scales_and_shifts_of_normalisation_alone():
             assert (np.abs(ours.numpy() - theirs.numpy()).max() > 1e-3) == kernel, (layer.name, ours.name)
 
 
-def test_stopping_early_keeps_the_best_recorded_state_and_the_first_of_equals(points):
+def test_stopping_early_keeps_the_best_recorded_state(points):
     inputs, labels = points
     wrong = inputs[::2], (labels[::2] + (np.arange(30) % 2)) % 3  # the better the network, the worse half of its score
     call = {"steps": 40, "learning_rate": 0.1, "validation": wrong, "points": 8, "seed": 3}
@@ -211,6 +212,16 @@ def test_stopping_early_keeps_the_best_recorded_state_and_the_first_of_equals(po
     assert np.array_equal(model.get_weights()[0], best.get_weights()[0])
     assert not np.array_equal(model.get_weights()[0], last.get_weights()[0])
     assert np.mean(models.outputs(model, wrong[0]).argmax(1) == wrong[1]) == max(history.validation_accuracy)
+
+
+def test_stopping_early_keeps_the_first_of_equally_good_states():
+    model = linear()
+    best = steps.Best(model)
+    for value, score in enumerate((0.5, 0.7, 0.7, 0.6)):
+        model.set_weights([np.full(weight.shape, value) for weight in model.get_weights()])
+        best.see(score)
+    best.restore()
+    assert [np.unique(weight).tolist() for weight in model.get_weights()] == [[1], [1]]
 
 
 @pytest.mark.parametrize(
