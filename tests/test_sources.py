@@ -125,7 +125,9 @@ def test_what_is_augmented_has_no_kept_features():
     assert plan.prefix_key(plain) is not None
     assert plan.prefix_key(varied) is None
     assert (plan.trains_together(plain), plan.trains_together(varied)) == (True, False)
-    with pytest.raises(experiments.ExperimentError, match="The setting 'augment' is one of flip, shift, flip and shift, photographs"):
+    with pytest.raises(
+        experiments.ExperimentError, match="The setting 'augment' is one of flip, shift, flip and shift, photographs"
+    ):
         experiments.Grid("photographs", settings=[{"augment": "photo"}])
 
 
