@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from tl_experiments import choices, crossed, evidence, sources
+from tl_experiments import choices, evidence, replicates, sources
 from tl_experiments.cost import estimate
 from tl_experiments.grid import Grid, Run, expand
 from tl_experiments.names import ExperimentError
@@ -84,4 +84,4 @@ def planned() -> dict[str, Callable[[pd.DataFrame], Sequence[Grid]]]:
     -----
     Taught in: chapter 4.1 (Results).
     """
-    return dict(crossed.GRIDS)
+    return dict(replicates.GRIDS)

@@ -12,21 +12,23 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tl_experiments import crossed, fingerprints
+from tl_experiments import fingerprints, replicates
 from tl_experiments.names import ExperimentError
 
 FILE = Path(__file__).parent / "hypotheses.toml"
 # Of each experiment: labels per class, pairs, architectures, and its arms.
+_BOTH, _CNN, _ALL = tuple(replicates.NETWORKS), replicates.CNN, replicates.LABELS["cnn"]
+_ARMS = replicates.MAIN | replicates.TWO_RATES
 REPORTED: Mapping[str, tuple[Sequence[int], Sequence[str], Sequence[str], Mapping[str, Any]]] = {
-    "crossed": (crossed.LABELS, ("far", "near"), crossed.BOTH, crossed.MAIN),
-    "crossed constrained": (crossed.FEW, ("far", "near"), crossed.CNN, crossed.CONSTRAINED),
-    "crossed sweep": (crossed.SWEPT, ("far", "near"), crossed.CNN, crossed.SWEEP),
-    "budget": ((5, 100), ("far", "near"), crossed.CNN, crossed.MAIN),
-    "recipes": (crossed.SWEPT, ("far", "near"), crossed.CNN, crossed.VARIED),
-    "noise again": (crossed.SWEPT, ("far",), crossed.CNN, crossed.MAIN),
-    "shifts again": ((20,), ("far",), crossed.CNN, crossed.MAIN),
-    "siblings": ((20,), ("far",), crossed.CNN, crossed.MAIN),
-    "scores": ((20,), ("far", "near"), crossed.BOTH, crossed.MAIN),
+    "replicated": (_ALL, ("far", "near"), _BOTH, _ARMS),
+    "replicated constrained": (replicates.FEW, ("far", "near"), _CNN, replicates.CONSTRAINED),
+    "replicated sweep": (replicates.SWEPT, ("far", "near"), _CNN, replicates.SWEEP),
+    "budget": ((100,), ("far", "near"), _CNN, _ARMS),
+    "recipes": (replicates.SWEPT, ("far", "near"), _CNN, replicates.VARIED),
+    "noise again": (replicates.FEW, ("far",), _CNN, _ARMS),
+    "shifts again": (replicates.SWEPT, ("far",), _CNN, _ARMS),
+    "siblings": (replicates.SWEPT, ("far",), _CNN, _ARMS),
+    "scores": ((20,), ("far", "near"), _BOTH, _ARMS),
 }
 SCORES = ("logme", "leep", "source accuracy")
 EXPECTED = ("ahead", "behind", "alike", "open")
@@ -34,7 +36,7 @@ EXPECTED = ("ahead", "behind", "alike", "open")
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One hypothesis: a paper's claim as one pooled contrast.
+    """One hypothesis: a paper's claim as one contrast.
 
     Attributes
     ----------
@@ -53,7 +55,7 @@ class Claim:
         ``against`` is that of the arms behind, by default the same.
     pairs, networks : tuple of str
     labels : tuple of int
-        Per class.
+        Per class. Of them an architecture has those of `replicates.LABELS`.
     steps, minus_steps : int
         Where the steps of training are what is compared: those of the rows; those at which the same difference is
         subtracted. 0 stands for none.
@@ -81,7 +83,7 @@ class Claim:
     against: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ("far", "near")
     networks: tuple[str, ...] = ("cnn", "residual")
-    labels: tuple[int, ...] = crossed.LABELS
+    labels: tuple[int, ...] = replicates.LABELS["cnn"]
     steps: int = 0
     minus_steps: int = 0
     score: str = ""
@@ -162,6 +164,12 @@ def _claim(entry: Mapping[str, Any], where: str) -> Claim:
             _one_of(role, found, REPORTED[name][place], where)
     for name in claim.experiments:
         _one_of("architecture", claim.networks, REPORTED[name][2], where)
+    for network in claim.networks:
+        if not set(claim.labels) & set(replicates.LABELS[network]):
+            raise ExperimentError(
+                f"{where}: the architecture {network!r} has runs at {replicates.LABELS[network]} labels, none of "
+                f"{claim.labels}. Leave it out of networks."
+            )
     _one_of("expectation", (claim.expected,), EXPECTED, where)
     _one_of("family", (claim.family,), ("papers", "recipes"), where)
     _one_of("score", (claim.score,), ("", *SCORES), where)

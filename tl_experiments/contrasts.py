@@ -1,21 +1,10 @@
-"""One contrast over two crossed draws, trainings of the source and draws of labels: its estimate, interval and verdict.
+"""One contrast over trainings of the source, each with draws of labels of its own: estimate, interval, verdict.
 
-A block is a pair of tasks. In it, each architecture has a table of differences, a row a training of the source, a
-column a draw of labels; the architectures of a pair share the draws, the pairs share nothing. The mean over all is what
-a hypothesis is about, and its interval covers other trainings and other draws:
-
-    y[s, d] = mean + source s + draw d + rest          (both random, crossed, each cell once)
-
-The method of moments gives the variance of the mean, v = v_draws + v_sources - v_rest, each v read off the spread of
-row means, column means and what is left. It is never taken to be smaller than its largest part. Student's t has the
-degrees of freedom of Satterthwaite (1946), over what each of the two adds to the rest. Where neither spread is clearly
-above the rest, all is pooled, and the shorter interval counts (Bozivich, Bancroft & Hartley, 1956, "sometimes pool").
-Other ways were simulated too: leaving v_rest in place covers up to 99 %, the plain formula down to 91 %, a bootstrap of
-three trainings cannot know their spread. ``make coverage`` tells how often this one covers.
-
-That holds for 95 %. A decision among many hypotheses is made at much smaller levels, where pooling would err up to nine
-times as often as it says. It rests on the cautious interval: nothing is pooled, and the quantiles of draws and sources
-are averaged by their parts (Cochran, 1964).
+A stratum is a pair of tasks and an architecture. In it each training of the source has draws that no other training
+has, so what its runs say, averaged, is independent of what those of any other training say: a mean over n trainings
+has Student's interval with n - 1 degrees of freedom. It covers other trainings and other draws at once. Over several
+strata, which share nothing, the variances add up and the degrees of freedom are those of Welch and Satterthwaite
+(1946). ``make coverage`` tells how often the interval covers, and how often a decision at a small level errs.
 Taught in: chapter 4.1 (Results).
 """
 
@@ -24,72 +13,52 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import special, stats
 
 from tl_experiments.names import ExperimentError
 from tl_helpers.measures import Interval
 
 Floats = NDArray[np.float64]
-Part = tuple[float, float]  # a part of a variance, and its degrees of freedom
 LEVEL = 0.05
-# Quantile of the F distribution below which a spread is not clearly above the rest; the lower one where trainings or
-# draws have fewer than four degrees of freedom. Set by simulation.
-POOL_BELOW = {True: 0.6, False: 0.7}
-MOST_MISSING = 0.25  # share of the cells of a table that may be missing
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over crossed draws, and how sure it is.
+    """A mean, and how sure it is.
 
     Attributes
     ----------
     mean : float
         In the unit of the values.
-    errors : tuple of (float, float)
-        Standard errors, each with its degrees of freedom; where there are two, the shorter interval counts.
-    cautious : tuple of (float, float)
-        Parts of the variance with their degrees of freedom, for decisions at small levels.
-    draws, sources, rest : float
-        Parts of the variance of the mean, as they were read off: `draws` and `sources` each contain `rest` once.
-    shape : tuple of (int, int)
-        Trainings and draws of each table that was used.
-    missing : int
-        Cells that were missing in them.
+    error : float
+        Its standard error.
+    freedom : float
+        Degrees of freedom of that.
+    count, missing : int
+        Runs, or pairs of runs, that were seen, and that were not.
     """
 
     mean: float
-    errors: tuple[Part, ...]
-    cautious: tuple[Part, ...]
-    draws: float
-    sources: float
-    rest: float
-    shape: tuple[tuple[int, int], ...]
+    error: float
+    freedom: float
+    count: int
     missing: int = 0
 
-    def half_width(self) -> float:
-        """Return half the width of the 95 % interval."""
-        return min(-float(special.stdtrit(df, LEVEL / 2)) * error for error, df in self.errors)
-
     def interval(self) -> Interval:
-        """Return the 95 % interval; its `count` is the number of cells that were seen."""
-        half = self.half_width()
-        seen = sum(rows * columns for rows, columns in self.shape) - self.missing
-        return Interval(self.mean, self.mean - half, self.mean + half, seen)
+        """Return the 95 % interval."""
+        half = self.half_width(LEVEL)
+        return Interval(self.mean, self.mean - half, self.mean + half, self.count)
 
-    def cautious_half_width(self, level: float) -> float:
-        """Return half the width of the interval that leaves the truth out with no more than this chance."""
-        return float(np.sqrt(sum(part * special.stdtrit(df, level / 2) ** 2 for part, df in self.cautious)))
+    def half_width(self, level: float) -> float:
+        """Return half the width of the interval that leaves the truth out with this chance."""
+        return -float(special.stdtrit(self.freedom, level / 2)) * self.error
 
     @property
     def p_value(self) -> float:
-        """The smallest level at which the cautious interval leaves 0 out, not below 1e-12."""
-        if self.mean == 0:
-            return 1.0
-        if self.cautious_half_width(1e-12) < abs(self.mean):
-            return 1e-12
-        found = optimize.brentq(lambda log: self.cautious_half_width(np.exp(log)) - abs(self.mean), np.log(1e-12), 0)
-        return float(np.exp(found))
+        """The chance of a mean as far from 0 if the truth is 0; 1 where all values are 0."""
+        if self.error == 0:
+            return float(self.mean == 0)
+        return 2 * float(special.stdtr(self.freedom, -abs(self.mean) / self.error))
 
 
 def estimate(blocks: Iterable[Iterable[ArrayLike]]) -> Estimate:
@@ -98,9 +67,8 @@ def estimate(blocks: Iterable[Iterable[ArrayLike]]) -> Estimate:
     Parameters
     ----------
     blocks : sequence of sequence of array-like, shape (S, D)
-        For each block its tables, one an architecture: a row a training, a column a draw, NaN where a run failed. The
-        tables of a block share their draws. All tables weigh the same within a block, all blocks within the whole. A
-        table of one row has no trainings to differ: arms that need no source.
+        For each pair of tasks its tables, one an architecture: a row a training, in it the values of that training's
+        own draws, NaN where a run failed. All tables of a block weigh the same, all blocks within the whole.
 
     Returns
     -------
@@ -109,120 +77,39 @@ def estimate(blocks: Iterable[Iterable[ArrayLike]]) -> Estimate:
     Raises
     ------
     ExperimentError
-        If a table is empty, or the tables of a block have not as many draws; if, after trainings and draws without any
-        run were left out, more than a quarter of the cells are missing, or too few trainings or draws are left.
+        If there is no table, or one has fewer than two trainings with a value.
 
-    Notes
-    -----
-    A missing cell gets the value of the additive fit to the others (Yates, 1933), and the rest loses a degree of
-    freedom. Taught in: chapter 4.1 (Results).
+    References
+    ----------
+    Satterthwaite (1946), An approximate distribution of estimates of variance components, equation 17. Taught in:
+    chapter 4.1 (Results).
     """
-    tables = [_usable(block) for block in blocks]
-    if not tables:
-        raise ExperimentError("There is no block to estimate a contrast from: name at least one pair of tasks.")
-    mean, parts, missing = 0.0, _Parts([], [], []), 0
-    for block in tables:
-        mean += sum(float(table.mean()) for table, _ in block) / len(block) / len(tables)
-        missing += sum(lost for _, lost in block)
-        parts.add(block, 1 / len(block) / len(tables))
-    shape = tuple((table.shape[0], table.shape[1]) for block in tables for table, _ in block)
-    variances = {name: _sum(getattr(parts, name))[0] for name in ("draws", "sources", "rest")}
-    return Estimate(mean, parts.errors(), parts.cautious(), **variances, shape=shape, missing=missing)
+    tables = [[np.asarray(table, float) for table in block] for block in blocks]
+    if not tables or not all(tables):
+        raise ExperimentError("There is nothing to estimate a contrast from: name at least one pair and architecture.")
+    weights = [1 / len(tables) / len(block) for block in tables for _ in block]
+    parts = [_mean_of(table) for block in tables for table in block]
+    mean = sum(weight * one for weight, (one, _, _) in zip(weights, parts, strict=True))
+    variances = [(weight**2 * variance, freedom) for weight, (_, variance, freedom) in zip(weights, parts, strict=True)]
+    total = sum(variance for variance, _ in variances)
+    squares = sum(variance**2 / freedom for variance, freedom in variances)
+    freedom = total**2 / squares if squares else float(sum(freedom for _, freedom in variances))
+    seen = [int((~np.isnan(table)).sum()) for block in tables for table in block]
+    cells = sum(table.size for block in tables for table in block)
+    return Estimate(mean, float(np.sqrt(total)), freedom, sum(seen), cells - sum(seen))
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """Parts of the variance of a mean: of each block its draws, of each table its sources and its rest."""
-
-    draws: list[Part]
-    sources: list[Part]
-    rest: list[Part]
-
-    def add(self, block: Sequence[tuple[Floats, int]], weight: float) -> None:
-        """Add the parts of a block, in whose mean each table has this weight."""
-        columns = weight * np.sum([table.mean(axis=0) for table, _ in block], axis=0)
-        self.draws.append((columns.var(ddof=1) / len(columns), len(columns) - 1))
-        for table, lost in block:
-            rows, cells = table.mean(axis=1, keepdims=True), table.size
-            if len(rows) == 1:
-                continue
-            left = table - rows - table.mean(axis=0) + table.mean()
-            freedom = (len(rows) - 1) * (table.shape[1] - 1) - lost
-            self.sources.append((weight**2 * rows.var(ddof=1) / len(rows), len(rows) - 1))
-            self.rest.append((weight**2 * (left**2).sum() / freedom / cells, freedom))
-
-    @property
-    def variance(self) -> float:
-        """The variance of the mean: never less than its largest part."""
-        draws, sources, rest = (_sum(part)[0] for part in (self.draws, self.sources, self.rest))
-        return max(draws + sources - rest, draws, sources)
-
-    def cautious(self) -> tuple[Part, ...]:
-        """Return the variance in two parts, as draws and sources share it, each with its degrees of freedom."""
-        both = [_sum(part) for part in (self.draws, self.sources) if part]
-        total = sum(part for part, _ in both)
-        return tuple((self.variance * part / total if total else 0.0, freedom) for part, freedom in both)
-
-    def errors(self) -> tuple[Part, ...]:
-        """Return the standard error of the mean with its degrees of freedom, and that of the pooled variance if any."""
-        draws, of_draws = _sum(self.draws)
-        if not self.sources:
-            return ((float(np.sqrt(draws)), of_draws),)
-        (sources, of_sources), (rest, of_rest) = _sum(self.sources), _sum(self.rest)
-        added = [(max(draws - rest, 0.0), of_draws), (max(sources - rest, 0.0), of_sources)]
-        if not any(part for part, _ in added):
-            added = [(draws, of_draws), (sources, of_sources)]
-        found = [(float(np.sqrt(self.variance)), _sum(added)[1])]
-        counts = [sum(freedom for _, freedom in kind) for kind in (self.draws, self.sources, self.rest)]
-        if all(
-            part <= rest * special.fdtri(count, counts[2], POOL_BELOW[min(counts[:2]) < 4])
-            for part, count in zip((draws, sources), counts, strict=False)
-        ):
-            pooled = float(np.average([draws, sources, rest], weights=counts))
-            found.append((float(np.sqrt(pooled)), of_draws + of_sources + of_rest))
-        return tuple(found)
-
-
-def _sum(parts: Sequence[Part]) -> Part:
-    """Add up parts of a variance; their sum has the degrees of freedom of Satterthwaite (1946), equation 17."""
-    total = float(sum(part for part, _ in parts))
-    if total == 0:
-        return 0.0, float(sum(freedom for _, freedom in parts))
-    return total, total**2 / sum(part**2 / freedom for part, freedom in parts)
-
-
-def _usable(block: Iterable[ArrayLike]) -> list[tuple[Floats, int]]:
-    """Check the tables of a block and fill what is missing; return each with the number of its missing cells."""
-    tables = [np.array(table, float) for table in block]
-    if not tables or any(table.ndim != 2 or table.size == 0 for table in tables):
-        shapes = [table.shape for table in tables]
-        raise ExperimentError(f"A block is one or more tables, trainings by draws, of numbers; found shapes {shapes}.")
-    if len({table.shape[1] for table in tables}) > 1:
-        counts = sorted({table.shape[1] for table in tables})
-        raise ExperimentError(f"The tables of a block share their draws; found {counts} of them. Give NaN for a lack.")
-    some = np.all([~np.isnan(table).all(axis=0) for table in tables], axis=0)
-    kept = [table[:, some] for table in tables]
-    kept = [table[~np.isnan(table).all(axis=1)] for table in kept]
-    return [_filled(table, had) for table, had in zip(kept, tables, strict=True)]
-
-
-def _filled(table: Floats, before: Floats) -> tuple[Floats, int]:
-    """Put the additive fit in the place of what is missing; return the table and how many cells that were."""
-    lacks = np.isnan(table)
-    rows, columns = table.shape
-    if columns < 2 or (rows < 2 <= before.shape[0]) or lacks.mean() > MOST_MISSING or (rows == 1 and lacks.any()):
+def _mean_of(table: Floats) -> tuple[float, float, int]:
+    """Return the mean over trainings, its variance, and the degrees of freedom of that."""
+    if table.ndim != 2:
+        raise ExperimentError(f"A table has a row a training and a column a draw; found shape {table.shape}.")
+    trainings = [float(np.nanmean(row)) for row in table if not np.isnan(row).all()]
+    if len(trainings) < 2:
         raise ExperimentError(
-            f"Of {before.shape[0]} trainings × {before.shape[1]} draws, {np.isnan(before).sum()} cells have no value: "
-            "too few are left to estimate the spread of both. Do failed runs again (--retry-failed), or judge without "
-            "this pair or architecture."
+            f"Of {len(table)} trainings {len(trainings)} have a value, and an interval over trainings needs two. Do "
+            "failed runs again (--retry-failed), or judge without this pair or architecture."
         )
-    if not lacks.any():
-        return table, 0
-    places = np.arange(rows).repeat(columns), np.tile(np.arange(columns), rows)
-    design = np.hstack([np.eye(rows)[places[0]], np.eye(columns)[places[1]]])
-    seen = ~lacks.ravel()
-    fit = design @ np.linalg.lstsq(design[seen], table.ravel()[seen], rcond=None)[0]
-    return np.where(lacks, fit.reshape(table.shape), table), int(lacks.sum())
+    return float(np.mean(trainings)), float(np.var(trainings, ddof=1)) / len(trainings), len(trainings) - 1
 
 
 def rank_estimate(groups: Iterable[tuple[ArrayLike, ArrayLike]], kinds: Sequence[str]) -> Estimate:
@@ -263,8 +150,7 @@ def rank_estimate(groups: Iterable[tuple[ArrayLike, ArrayLike]], kinds: Sequence
     for rows in many:
         left_out = np.array([_tau(points[:, :, everyone != row]) for row in rows])
         variance += (len(rows) - 1) * float(left_out.var(ddof=1))
-    own = ((float(np.sqrt(variance)), float(freedom)),), ((variance, float(freedom)),)
-    return Estimate(_tau(points), *own, 0.0, variance, 0.0, ((len(names), 1),))
+    return Estimate(_tau(points), float(np.sqrt(variance)), float(freedom), len(names))
 
 
 def _tau(points: Floats) -> float:

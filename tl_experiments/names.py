@@ -14,8 +14,16 @@ from tl_helpers.records import RecordsError
 
 # Experiments whose expectations were written down before their first run: the file of this package in which they stand.
 # Every row of such an experiment keeps the fingerprint of that file, and `run` adds none under another one.
-_CROSSED = ("crossed", "crossed constrained", "crossed sweep", "budget", "recipes", "noise again", "shifts again")
-PLANS: dict[str, str] = dict.fromkeys((*_CROSSED, "siblings", "scores"), "hypotheses.toml")
+_REPLICATED = (
+    "replicated",
+    "replicated constrained",
+    "replicated sweep",
+    "budget",
+    "recipes",
+    "noise again",
+    "shifts again",
+)
+PLANS: dict[str, str] = dict.fromkeys((*_REPLICATED, "siblings", "scores"), "hypotheses.toml")
 
 
 class ExperimentError(RecordsError):

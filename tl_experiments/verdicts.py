@@ -1,4 +1,4 @@
-"""What the records say of the hypotheses: one pooled contrast each, Holm over all, the same words for both sides.
+"""What the records say of the hypotheses: one contrast each, Holm over all, the same words for both sides.
 
 Taught in: chapter 4.1 (Results).
 """
@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from tl_experiments import contrasts, crossed, trainings
+from tl_experiments import contrasts, replicates, trainings
 from tl_experiments.claims import REPORTED, Claim, load
 from tl_experiments.contrasts import Estimate
 from tl_experiments.names import ExperimentError
 
 TESTED = {"far": 10_000, "near": 5_000}  # test images
-Cells = dict[tuple[str, str], pd.DataFrame]  # for a pair and an architecture: a row a training, a column a draw
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Found:
     estimate : contrasts.Estimate
         In the claim's unit, of all runs.
     alive : contrasts.Estimate or None
-        Without collapsed runs, each of which takes its training and draw out of both arms; None where none collapsed.
+        Without collapsed runs, each of which takes its draw out of both arms; None where none collapsed.
     collapsed : int
         Runs.
     images : float or None
@@ -60,8 +60,8 @@ def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Dat
     pandas.DataFrame
         A row a claim: ``key``, ``paper``, ``family``, ``margin``, ``unit``, ``expected``; ``mean``, ``low``, ``high``
         (95 %) and ``verdict``, and the same as ``alive_…`` without collapsed runs; ``level`` and ``half_width``, Holm's
-        and that of the cautious interval; ``collapsed``, how many runs; ``images`` (see `Found`); ``draws``,
-        ``sources``, ``rest``, the parts of the variance; ``missing`` cells. *not run* where an experiment has no rows.
+        and that of its interval; ``collapsed``, how many runs; ``images`` (see `Found`); ``count`` and ``missing``,
+        runs of each arm that were seen and that were not. *not run* where an experiment has no rows.
 
     Raises
     ------
@@ -90,9 +90,9 @@ def _about(claim: Claim) -> dict[str, Any]:
 
 
 def _row(found: Found, with_all: tuple[bool, float], alive: tuple[bool, float]) -> dict[str, Any]:
-    row: dict[str, Any] = {"collapsed": found.collapsed, "images": found.images, "missing": found.estimate.missing}
-    row |= {name: getattr(found.estimate, name) for name in ("draws", "sources", "rest")}
-    row |= {"level": with_all[1], "half_width": found.estimate.cautious_half_width(with_all[1])}
+    row: dict[str, Any] = {"collapsed": found.collapsed, "images": found.images}
+    row |= {"count": found.estimate.count, "missing": found.estimate.missing}
+    row |= {"level": with_all[1], "half_width": found.estimate.half_width(with_all[1])}
     for prefix, estimate, (decided, _) in (
         ("", found.estimate, with_all),
         ("alive_", found.alive or found.estimate, alive),
@@ -121,19 +121,15 @@ def find(table: pd.DataFrame, claim: Claim) -> Found:
         If runs are missing.
     """
     rows = table[table.experiment.isin(claim.experiments) & table.labels_per_class.isin(claim.labels)]
-    rows = rows[rows.target.isin([crossed.TARGETS[pair] for pair in claim.pairs])]
+    rows = rows[rows.target.isin([replicates.TARGETS[pair] for pair in claim.pairs])]
     rows = rows[rows.arm.isin({*claim.ahead, *claim.behind})]
     if claim.score:
         return Found(claim, _ranked(rows, claim), None, 0, None)
-    rows = rows[rows.source.map(crossed.network_of).isin(claim.networks) | rows.arm.isin(_without_network())]
+    rows = rows[rows.source.map(replicates.network_of).isin(claim.networks)]
     gone = rows.measures.map(lambda text: bool(json.loads(text).get("collapsed")))
     everything = _estimate(rows, claim, rows.key.isin([]))
     alive = _estimate(rows, claim, gone) if gone.any() else None
     return Found(claim, everything, alive, int(gone.sum()), _images(rows, claim))
-
-
-def _without_network() -> list[str]:
-    return [name for name, each in crossed.CANDIDATES.items() if each.arm.layer == "rescale"]
 
 
 def _estimate(rows: pd.DataFrame, claim: Claim, gone: pd.Series) -> Estimate:
@@ -143,54 +139,40 @@ def _estimate(rows: pd.DataFrame, claim: Claim, gone: pd.Series) -> Estimate:
     return contrasts.estimate(blocks)
 
 
-def _cells(rows: pd.DataFrame, claim: Claim, pair: str, network: str) -> pd.DataFrame:
-    """Return a claim's differences on a pair and an architecture: a row a training, a column a draw."""
-    rows = rows[rows.target == crossed.TARGETS[pair]]
+def _cells(rows: pd.DataFrame, claim: Claim, pair: str, network: str) -> NDArray[np.float64]:
+    """Return a claim's differences on a pair and an architecture: a row a training, in it those of its draws."""
+    rows = rows[(rows.target == replicates.TARGETS[pair]) & (rows.source.map(replicates.network_of) == network)]
+    counts = [labels for labels in claim.labels if labels in replicates.LABELS[network]]
     parts = []
-    for (ahead, behind, what, against), labels in itertools.product(claim.terms, claim.labels):
+    for (ahead, behind, what, against), labels in itertools.product(claim.terms, counts):
         for steps, sign in ((claim.steps, 1.0), (claim.minus_steps, -1.0)):
             if sign < 0 and not steps:
                 continue
             own = rows[(rows.labels_per_class == labels) & ((rows.steps == steps) | (steps == 0))]
-            one, other = (_values(own, *side, claim, network) for side in ((ahead, what), (behind, against)))
-            draws = one.columns.intersection(other.columns)
-            parts.append(sign * (one[draws] - other.reindex(index=one.index, columns=draws)))
-    shared = sorted(set.intersection(*(set(part.columns) for part in parts)))
-    whole = np.sum([part[shared].to_numpy() for part in parts], axis=0) / len(claim.terms) / len(claim.labels)
-    if all(crossed.CANDIDATES[name].sourceless for name in (*claim.ahead, *claim.behind)):
-        whole = whole[:1]
-    return pd.DataFrame(whole * (100 if claim.unit == "points" else 1), columns=shared)
+            where = f"{claim.key}, {pair}, {network}, {labels} labels"
+            one, other = (_values(own, *side, where) for side in ((ahead, what), (behind, against)))
+            parts.append(sign * (one - other))
+    mean = np.sum(parts, axis=0) / len(claim.terms) / len(counts)
+    trainings_there = trainings.COUNTS[replicates.NETWORKS[network][pair]]
+    return (100 if claim.unit == "points" else 1) * mean.reshape(trainings_there, -1)
 
 
-def _values(rows: pd.DataFrame, arm: str, what: str, claim: Claim, network: str) -> pd.DataFrame:
-    """Return what is compared of an arm: a row a training, a column a draw; NaN where the run collapsed or failed.
-
-    An arm that uses nothing of a source has one run a draw, which stands beside every training.
-    """
-    candidate = crossed.CANDIDATES[arm]
-    own = rows[rows.arm == arm]
-    if candidate.arm.layer != "rescale":
-        own = own[own.source.map(crossed.network_of) == network]
+def _values(rows: pd.DataFrame, arm: str, what: str, where: str) -> NDArray[np.float64]:
+    """Return what is compared of an arm, draw by draw; NaN where the run collapsed or failed."""
+    own = rows[rows.arm == arm].sort_values("seed")
     if own.empty:
+        raise ExperimentError(f"{where}: there are no runs of {arm!r}. Do this grid first.")
+    network = replicates.network_of(own.source.iloc[0])
+    kind = trainings.parts_of(own.source.iloc[0])[0]
+    draws = 1 if (own.experiment == "budget").all() else replicates.DRAWS
+    asked = [draw for i in range(trainings.COUNTS[kind]) for draw in replicates.draws_of(network, i)[:draws]]
+    if own.seed.tolist() != asked:
         raise ExperimentError(
-            f"{claim.key}: no runs of {arm!r} on {network} in {', '.join(claim.experiments)}. Do these grids first."
+            f"{where}: {arm!r} has runs of the draws {own.seed.tolist()}, and the plan asks for {asked}. Do the grid "
+            "to the end first; a run that failed has a row too."
         )
     values = own.measures.map(lambda text: _at(json.loads(text), what)) if what else own.test_accuracy
-    values = values.astype(float).where(~own.gone)
-    source = own.source.map(lambda name: trainings.parts_of(name)[1])
-    cells = own.assign(value=values, training=source).pivot(index="training", columns="seed", values="value")
-    if len(own) < cells.size:
-        raise ExperimentError(
-            f"{claim.key}: {arm!r} on {network} has {len(own)} of {cells.size} runs, {len(cells)} trainings × "
-            f"{cells.shape[1]} draws. Do the grid to the end first; a run that failed has a row too."
-        )
-    expected = trainings.COUNTS[crossed.NETWORKS[network]["far"]]
-    if candidate.sourceless:
-        return pd.DataFrame(cells.to_numpy()[:1].repeat(expected, axis=0), columns=cells.columns)
-    most = 3 if "budget" in claim.experiments else expected
-    if len(cells) < most:
-        raise ExperimentError(f"{claim.key}: {arm!r} has runs of {len(cells)} of {most} trainings. Do the grid first.")
-    return cells
+    return np.array(values.astype(float).where(~own.gone), np.float64)
 
 
 def _at(measures: Mapping[str, Any], path: str) -> float:
@@ -207,7 +189,7 @@ def _images(rows: pd.DataFrame, claim: Claim) -> float | None:
         return None
     pairs = []
     for pair in claim.pairs:
-        own = rows[rows.target == crossed.TARGETS[pair]]
+        own = rows[rows.target == replicates.TARGETS[pair]]
         shares = [_mean(own[own.arm.isin(names)], claim.what) for names in (claim.ahead, claim.behind)]
         pairs.append((shares * (2 if claim.minus_steps else 1), TESTED[pair]))
     return 100 * contrasts.image_error(pairs)
@@ -226,11 +208,13 @@ def _ranked(rows: pd.DataFrame, claim: Claim) -> Estimate:
     """Rank sources by a score that is known before training, against the accuracy reached, within each target."""
     found = []
     for pair in claim.pairs:
-        own = rows[(rows.target == crossed.TARGETS[pair]) & rows.source.map(crossed.network_of).isin(claim.networks)]
+        own = rows[
+            (rows.target == replicates.TARGETS[pair]) & rows.source.map(replicates.network_of).isin(claim.networks)
+        ]
         if own.empty:
-            raise ExperimentError(f"{claim.key}: no runs on {crossed.TARGETS[pair]}. Do the grid 'scores' first.")
+            raise ExperimentError(f"{claim.key}: no runs on {replicates.TARGETS[pair]}. Do the grid 'scores' first.")
         if claim.score == "source accuracy":
-            same = [networks[pair] for networks in crossed.NETWORKS.values()]  # trained on the same classes
+            same = [networks[pair] for networks in replicates.NETWORKS.values()]  # trained on the same classes
             own = own[own.source.map(lambda name: trainings.parts_of(name)[0]).isin(same)]
             score = own.source.map({name: trainings.card(name)["test_accuracy"] for name in set(own.source)})
         else:
@@ -239,11 +223,9 @@ def _ranked(rows: pd.DataFrame, claim: Claim) -> Estimate:
         kinds = [trainings.parts_of(str(name))[0] for name in points.index]
         numbers = points.score.to_numpy(), points.test_accuracy.to_numpy()
         found.append(contrasts.rank_estimate([numbers], kinds))
-    error = float(np.sqrt(sum(one.errors[0][0] ** 2 for one in found))) / len(found)
-    freedom = min(one.errors[0][1] for one in found)
-    shape = tuple(itertools.chain(*(one.shape for one in found)))
-    mean = float(np.mean([one.mean for one in found]))
-    return Estimate(mean, ((error, freedom),), ((error**2, freedom),), 0.0, error**2, 0.0, shape)
+    error = float(np.sqrt(sum(one.error**2 for one in found))) / len(found)
+    freedom = min(one.freedom for one in found)
+    return Estimate(float(np.mean([one.mean for one in found])), error, freedom, sum(one.count for one in found))
 
 
 def waits_for(table: pd.DataFrame) -> list[str]:

@@ -1,14 +1,15 @@
-"""The second plan: trainings of the source × draws of labels, two pairs of tasks, two architectures, equal trials.
+"""The second plan: trainings of the source, each with draws of its own, two pairs of tasks, two networks, equal trials.
 
 Each grid takes the records so far, because what was chosen on development draws stands there. Development draw 200 + i
-uses training i of the source; reported draws cross all trainings. Every arm has seven trials at the labels where it
-reports: four rates, then three more, of its knob at the best of these rates if it has one, else rates around the best.
+uses training i of the source; no reported draw is shared by two trainings. Every arm has seven trials: four rates, then
+three more, of its knob at the best of these rates if it has one, else rates around the best. They are made at 5 labels
+per class, which serve 1 as well, and at 20, which serve 100. The arms of the sweep have four.
 Taught in: chapter 4.1 (Results).
 """
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,14 +25,18 @@ from tl_experiments.trainings import COUNTS, name_of, names_of, parts_of
 
 TARGETS = {"far": "mnist", "near": "cifar10-b"}
 NETWORKS = {"cnn": {"far": "cifar10", "near": "cifar10-a"}, "residual": {"far": "resnet", "near": "resnet-a"}}
-BOTH, CNN = tuple(NETWORKS), ("cnn",)
-DRAWS, FEWER_DRAWS = (20, 21, 22, 23, 24), (20, 21, 22)
+CNN, RESIDUAL = ("cnn",), ("residual",)
+FIRST_DRAW = {"cnn": 20, "residual": 30}  # of training 0; each training has the next ones
+DRAWS = 2  # of each training
+SCORED_DRAWS = (40, 41, 42)  # the same for all sources, which are what is ranked
 DEVELOPMENT = (200, 201, 202)
-LABELS, FEW, SWEPT = (1, 5, 20, 100), (1, 5, 20), (5, 20)
+LABELS = {"cnn": (1, 5, 20, 100), "residual": (5, 20)}
+TUNED_AT = {1: 5, 5: 5, 20: 20, 100: 20}
+FEW, SWEPT = (5, 20), (20,)
 STEADY: dict[str, Any] = {"steps": 300, "epochs": 40, "batch_size": 32}
 LENGTHS = (200, 1000, 3000)  # steps, where they are what is compared
 WRONG = 0.3  # share of wrong labels
-TRIALS, TRIED = "crossed trials", 7
+TRIALS, TRIED, SWEEP_TRIED = "replicated trials", 7, 4
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Candidate:
     chosen_as : str
         Name of the arm whose choice serves, where it has no trials of its own.
     sourceless : bool
-        Whether nothing of a source is in it: one run a draw then serves all trainings.
+        Whether nothing of a source is in it: its runs name the first training, whatever the draw.
     only : tuple of str
         The pairs on which it makes sense.
     """
@@ -71,6 +76,8 @@ MAIN = _by_name(
     Candidate(arms.SCRATCH, sourceless=True),
     Candidate(arms.TUNED),
     Candidate(arms.STEADY_LP_FT),
+)
+TWO_RATES = _by_name(
     Candidate(arms.TUNED_TWO, like=_TUNED),
     Candidate(arms.LP_FT_TWO, like=arms.STEADY_LP_FT.name),
 )
@@ -91,7 +98,7 @@ VARIED = _by_name(
         for arm in arms.RECIPES.values()
     )
 )
-CANDIDATES = MAIN | CONSTRAINED | SWEEP | VARIED
+CANDIDATES = MAIN | TWO_RATES | CONSTRAINED | SWEEP | VARIED
 
 
 def source_of(pair: str, network: str, training: int) -> str:
@@ -99,9 +106,15 @@ def source_of(pair: str, network: str, training: int) -> str:
     return name_of(NETWORKS[network][pair], training)
 
 
-def trainings_for(candidate: Candidate, pair: str, network: str) -> tuple[int, ...]:
-    """Return the trainings that an arm is reported on: all, or the first where nothing of it is used."""
-    return (0,) if candidate.sourceless else tuple(range(COUNTS[NETWORKS[network][pair]]))
+def draws_of(network: str, training: int) -> tuple[int, ...]:
+    """Return the draws that a training is reported on, which no other one has."""
+    first = FIRST_DRAW[network] + DRAWS * training
+    return tuple(range(first, first + DRAWS))
+
+
+def training_of(network: str, draw: int) -> int:
+    """Return the training that a reported draw belongs to."""
+    return (draw - FIRST_DRAW[network]) // DRAWS
 
 
 def network_of(source: str) -> str:
@@ -197,8 +210,18 @@ class Choices:
             raise ExperimentError(f"{name}, {pair}, {labels} labels: {len(tried)} of its four rates were tried. {DO}")
         return _best(tried)[0], candidate.arm.trials[0] if candidate.like else _best(tried)[1]
 
-    def settled(self, pair: str, network: str, name: str, labels: int) -> tuple[float, Mapping[str, Any]]:
+    def settled(
+        self, pair: str, network: str, name: str, labels: int, trials: int = TRIED
+    ) -> tuple[float, Mapping[str, Any]]:
         """Return rate and settings of an arm: the best mean validation accuracy of its seven trials.
+
+        Parameters
+        ----------
+        pair, network, name : str
+        labels : int
+            Of the trials.
+        trials : int
+            4 for the first four rates alone, as the arms of the sweep have them.
 
         Raises
         ------
@@ -212,10 +235,12 @@ class Choices:
             shared = self._tried(pair, network, candidate.like, labels)
             shared = shared[shared.learning_rate.isin(RATES)]
             tried = pd.concat([shared.assign(settings=json.dumps(dict(candidate.arm.trials[0]))), tried])
-        if len(tried) != TRIED or tried.draws.nunique() != 1:
+        elif trials == SWEEP_TRIED:
+            tried = tried[tried.learning_rate.isin(RATES)]
+        if len(tried) != trials or tried.draws.nunique() != 1:
             raise ExperimentError(
                 f"{name}, {pair}, {network}, {labels} labels: {len(tried)} trials on {tried.draws.nunique()} sets of "
-                f"draws, but every arm has {TRIED} on one. {DO}"
+                f"draws, but every arm has {trials} on one. {DO}"
             )
         return _best(tried)
 
@@ -226,7 +251,7 @@ class Choices:
         return self._trials[key]
 
 
-DO = "Do the grids that choose first: crossed-trials, then crossed-trials-more."
+DO = "Do the grids that choose first: replicated-trials, then replicated-trials-more (residual-trials likewise)."
 
 
 def _best(tried: pd.DataFrame) -> tuple[float, Mapping[str, Any]]:
@@ -236,14 +261,23 @@ def _best(tried: pd.DataFrame) -> tuple[float, Mapping[str, Any]]:
 
 
 def trials(table: pd.DataFrame | None = None) -> list[Grid]:
-    """Try four rates of every main arm and of the sweep's: development draws, no test set (second plan)."""
-    return _first(MAIN, BOTH, LABELS) + _first(_SWEEP_FIRST, CNN, SWEPT[:1])
+    """Try four rates of every main arm, and of those of the sweep: development draws, no test set (second plan)."""
+    return _first(MAIN, CNN, FEW) + _first(_SWEEP_FIRST, CNN, SWEPT)
 
 
 def more_trials(table: pd.DataFrame) -> list[Grid]:
     """Try three more values of every arm's knob, or rates around its best one, likewise."""
-    grids = _more(table, MAIN, BOTH, LABELS) + _more(table, CONSTRAINED, CNN, FEW)
-    return grids + _more(table, _SWEEP_FIRST, CNN, SWEPT[:1])
+    return _more(table, MAIN | CONSTRAINED, CNN, FEW) + _more(table, TWO_RATES, CNN, SWEPT)
+
+
+def residual_trials(table: pd.DataFrame | None = None) -> list[Grid]:
+    """Try four rates of every main arm on the residual network."""
+    return _first(MAIN, RESIDUAL, FEW)
+
+
+def more_residual_trials(table: pd.DataFrame) -> list[Grid]:
+    """Try three more rates on the residual network, around the best."""
+    return _more(table, MAIN, RESIDUAL, FEW)
 
 
 _SWEEP_FIRST = {
@@ -254,20 +288,11 @@ _SWEEP_BASES = {name: each for name, each in SWEEP.items() if each.arm.initialis
 
 def base_trials(table: pd.DataFrame) -> list[Grid]:
     """Try four rates of what copies from base B, whose own rate is the one chosen for training from scratch."""
-    return _with_base(table, lambda based: _first(based, CNN, SWEPT[:1]))
-
-
-def more_base_trials(table: pd.DataFrame) -> list[Grid]:
-    """Try three more rates of what copies from base B, likewise."""
-    return _with_base(table, lambda based: _more(table, based, CNN, SWEPT[:1]))
-
-
-def _with_base(table: pd.DataFrame, make: Callable[[Mapping[str, Candidate]], list[Grid]]) -> list[Grid]:
-    """Make grids of the arms that copy from base B, pair by pair: the base's rate is one of their settings."""
     found, grids = Choices(table), []
     for pair in TARGETS:
         rate, _ = found.settled(pair, "cnn", arms.SCRATCH.name, SWEPT[0])
-        grids += make({name: _based(each, pair, rate) for name, each in _SWEEP_BASES.items()})
+        based = {name: _based(each, pair, rate) for name, each in _SWEEP_BASES.items()}
+        grids += _first(based, CNN, SWEPT)
     return grids
 
 
@@ -282,82 +307,83 @@ def _based(candidate: Candidate, pair: str, rate: float) -> Candidate:
 def _reported(
     experiment: str,
     table: pd.DataFrame,
-    names: Sequence[str],
+    names: Iterable[str],
     counts: Sequence[int],
     *,
     pairs: Sequence[str] = tuple(TARGETS),
-    networks: Sequence[str] = CNN,
-    draws: Sequence[int] = FEWER_DRAWS,
-    tuned_at: int | None = None,
+    network: str = "cnn",
+    draws: int = DRAWS,
+    tried: int = TRIED,
     **how: Any,
 ) -> list[Grid]:
-    """Report arms with what was chosen for them: each training with each draw, the test set once.
+    """Report arms with what was chosen for them: each training with its draws, the test set once.
 
     Its parameters are many because the experiments differ in as many ways.
     """
     found, grids = Choices(table), []
-    for name, network, pair, labels in itertools.product(names, networks, pairs, counts):
+    for name, pair, labels in itertools.product(names, pairs, counts):
         candidate = CANDIDATES[name]
-        if pair not in candidate.only or (network != "cnn" and candidate.arm.layer == "rescale"):
+        if pair not in candidate.only:
             continue
-        rate, settings = found.settled(pair, network, candidate.chosen_as or name, tuned_at or labels)
+        rate, settings = found.settled(pair, network, candidate.chosen_as or name, TUNED_AT[labels], tried)
         settings = dict(candidate.arm.trials[0]) if candidate.chosen_as else settings
-        sources = [source_of(pair, network, i) for i in trainings_for(candidate, pair, network)]
-        axes = candidate.arm.on(NETWORKS[network][pair]).axes() | {"settings": [settings]}
-        axes |= {"pairs": [(source, TARGETS[pair]) for source in sources], "learning_rate": [rate]}
-        grids.append(Grid(experiment, labels_per_class=[labels], seed=draws, **axes, **STEADY | how))
+        axes = candidate.arm.on(NETWORKS[network][pair]).axes() | {"settings": [settings], "learning_rate": [rate]}
+        axes |= {"labels_per_class": [labels]} | STEADY | how
+        for training in range(COUNTS[NETWORKS[network][pair]]):
+            source = source_of(pair, network, 0 if candidate.sourceless else training)
+            seeds = draws_of(network, training)[:draws]
+            grids.append(Grid(experiment, pairs=[(source, TARGETS[pair])], seed=seeds, **axes))
     return grids
 
 
 def main(table: pd.DataFrame) -> list[Grid]:
-    """Compare the main arms, far and near, both architectures, 1 to 100 labels: all trainings × five draws."""
-    return _reported("crossed", table, tuple(MAIN), LABELS, networks=BOTH, draws=DRAWS)
+    """Compare the main arms, far and near, 1 to 100 labels: five trainings, two draws each."""
+    return _reported("replicated", table, MAIN, LABELS["cnn"]) + _reported("replicated", table, TWO_RATES, SWEPT)
+
+
+def residual(table: pd.DataFrame) -> list[Grid]:
+    """Compare the main arms on the residual network, far and near, 5 and 20 labels: three trainings, two draws each."""
+    return _reported("replicated", table, MAIN, LABELS["residual"], network="residual")
 
 
 def constrained(table: pd.DataFrame) -> list[Grid]:
-    """Compare what is constrained by a source, a teacher or rules, 1 to 20 labels: five trainings × five draws."""
-    return _reported("crossed constrained", table, tuple(CONSTRAINED), FEW, draws=DRAWS)
+    """Compare what is constrained by a source, a teacher or rules, 5 and 20 labels."""
+    return _reported("replicated constrained", table, CONSTRAINED, FEW)
 
 
 def sweep(table: pd.DataFrame) -> list[Grid]:
-    """Sweep the layers copied and frozen, far and near, 5 and 20 labels: five trainings × three draws."""
-    return _reported("crossed sweep", table, tuple(SWEEP), SWEPT, tuned_at=SWEPT[0])
+    """Sweep the layers copied and frozen, far and near, 20 labels."""
+    return _reported("replicated sweep", table, SWEEP, SWEPT, tried=SWEEP_TRIED)
 
 
 def budget(table: pd.DataFrame) -> list[Grid]:
-    """Ask whether transfer is faster or better: 200, 1,000 and 3,000 steps at 5 and 100 labels."""
+    """Ask whether transfer is faster or better: 200, 1,000 and 3,000 steps at 100 labels, one draw a training."""
     names = (arms.SCRATCH.name, _TUNED, arms.HEAD.name)
-    grids = [_reported("budget", table, names, (5, 100), steps=steps, epochs=0) for steps in LENGTHS]
-    return [_first_trainings(grid, 3) for grid in itertools.chain(*grids)]
-
-
-def _first_trainings(grid: Grid, count: int) -> Grid:
-    """Keep the first trainings of a grid's source."""
-    return replace(grid, pairs=grid.pairs[:count])
+    grids = [_reported("budget", table, names, (100,), draws=1, steps=steps, epochs=0) for steps in LENGTHS]
+    return list(itertools.chain(*grids))
 
 
 def recipes(table: pd.DataFrame) -> list[Grid]:
     """Change one thing of fine-tuning that is often recommended: augmentation, decay, schedule, averages."""
-    return _reported("recipes", table, tuple(VARIED), SWEPT)
+    return _reported("recipes", table, VARIED, SWEPT)
 
 
 def noise(table: pd.DataFrame) -> list[Grid]:
-    """Train on 30 % wrong labels and watch how many of these are learned by heart: five trainings × three draws."""
+    """Train on 30 % wrong labels and watch how many of these are learned by heart, 5 and 20 labels."""
     names = (arms.HEAD.name, _TUNED, arms.STEADY_LP_FT.name, arms.SCRATCH.name)
-    how: dict[str, Any] = {"pairs": ("far",), "label_noise": WRONG, "measures": ("memorised",)}
-    return _reported("noise again", table, names, SWEPT, **how)
+    return _reported("noise again", table, names, FEW, pairs=("far",), label_noise=WRONG, measures=("memorised",))
 
 
 def shifts(table: pd.DataFrame) -> list[Grid]:
-    """Score on shifted digits, moved by one and two pixels among them: five trainings × three draws."""
+    """Score on shifted digits, moved by one and two pixels among them, 20 labels."""
     names = (arms.HEAD.name, _TUNED, arms.TUNED_TWO.name, arms.STEADY_LP_FT.name, arms.LP_FT_TWO.name)
-    return _reported("shifts again", table, names, (20,), pairs=("far",), measures=("shifts",))
+    return _reported("shifts again", table, names, SWEPT, pairs=("far",), measures=("shifts",))
 
 
 def siblings(table: pd.DataFrame) -> list[Grid]:
     """Compare networks layer by layer: with their source, and with a sibling of another seed (debiased CKA)."""
     names = (_TUNED, arms.SCRATCH.name)
-    return _reported("siblings", table, names, (20,), pairs=("far",), measures=("debiased cka", "siblings"))
+    return _reported("siblings", table, names, SWEPT, pairs=("far",), measures=("debiased cka", "siblings"))
 
 
 SCORED = {
@@ -373,24 +399,26 @@ def scores(table: pd.DataFrame) -> list[Grid]:
         for source in sources:
             network = network_of(source)
             rate, settings = found.settled(pair, network, arms.HEAD.name, 20)
-            axes = arms.HEAD.on(source).axes() | {"settings": [settings], "learning_rate": [rate], "seed": FEWER_DRAWS}
+            axes = arms.HEAD.on(source).axes() | {"settings": [settings], "learning_rate": [rate], "seed": SCORED_DRAWS}
             axes |= {"pairs": [(source, TARGETS[pair])], "labels_per_class": [20], "measures": ("logme", "leep")}
             grids.append(Grid("scores", **axes, **STEADY))
     return grids
 
 
 GRIDS: dict[str, Callable[[pd.DataFrame], list[Grid]]] = {
-    "crossed-trials": trials,
-    "crossed-trials-more": more_trials,
-    "crossed-bases": base_trials,
-    "crossed-bases-more": more_base_trials,
-    "crossed": main,
-    "crossed-constrained": constrained,
-    "crossed-sweep": sweep,
-    "budget": budget,
+    "replicated-trials": trials,
+    "replicated-trials-more": more_trials,
+    "replicated": main,
+    "replicated-constrained": constrained,
     "recipes": recipes,
     "noise-again": noise,
     "shifts-again": shifts,
     "siblings": siblings,
+    "budget": budget,
+    "residual-trials": residual_trials,
+    "residual-trials-more": more_residual_trials,
+    "residual": residual,
     "scores": scores,
+    "replicated-bases": base_trials,
+    "replicated-sweep": sweep,
 }

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import tl_experiments as experiments
-from tl_experiments import arms, claims, crossed, names, verdicts
+from tl_experiments import arms, claims, replicates, names, verdicts
 from tl_experiments.names import depth_of
 from tl_experiments.trainings import parts_of
 
@@ -45,7 +45,7 @@ def plan():
     table, runs = NOTHING, {}
     for name, make in experiments.planned().items():
         runs[name] = experiments.expand(make(table))
-        tried = [run for run in runs[name] if run.experiment == crossed.TRIALS]
+        tried = [run for run in runs[name] if run.experiment == replicates.TRIALS]
         if tried:
             table = pd.concat([table, rows_of(tried, validated)], ignore_index=True)
     return runs, table
@@ -53,36 +53,48 @@ def plan():
 
 def frame(runs):
     table = pd.DataFrame([vars(run) for run in runs])
-    return table.assign(network=table.source.map(crossed.network_of))
+    return table.assign(network=table.source.map(replicates.network_of))
 
 
 # --- Grids -----------------------------------------------------------------------------------------------------------
 
 
+PAIRS = {target: pair for pair, target in replicates.TARGETS.items()}
+
+
 def test_every_arm_has_seven_trials_where_it_reports(plan):
     runs, table = plan
-    found = crossed.Choices(table)
-    reported = frame([run for name in ("crossed", "crossed-constrained") for run in runs[name]])
+    found = replicates.Choices(table)
+    reported = frame([run for name in ("replicated", "residual", "replicated-constrained") for run in runs[name]])
     keys = reported[["target", "network", "arm", "labels_per_class"]].drop_duplicates()
-    assert len(keys) == (8 + 7) * 2 * 4 + (6 + 4) * 3
-    pairs = {target: pair for pair, target in crossed.TARGETS.items()}
+    assert len(keys) == 6 * 2 * 4 + 2 * 2 + 6 * 2 * 2 + (6 + 4) * 2
     for target, network, arm, labels in keys.itertuples(index=False):
-        found.settled(pairs[target], network, arm, labels)  # refuses any other number than seven
-    short = crossed.Choices(table[(table.arm != arms.TUNED.name) | (table.learning_rate != 1e-3)])
+        found.settled(PAIRS[target], network, arm, replicates.TUNED_AT[labels])  # refuses any other number than seven
+    short = replicates.Choices(table[(table.arm != arms.TUNED.name) | (table.learning_rate != 1e-3)])
     with pytest.raises(experiments.ExperimentError, match="6 trials"):
         short.settled("far", "cnn", arms.TUNED.name, 5)
 
 
+def test_every_arm_of_the_sweep_has_the_same_four_rates(plan):
+    runs, table = plan
+    found = replicates.Choices(table)
+    for run in {run.arm: run for run in runs["replicated-sweep"]}.values():
+        candidate = replicates.CANDIDATES[run.arm]
+        rate, _ = found.settled(PAIRS[run.target], "cnn", candidate.chosen_as or run.arm, 20, replicates.SWEEP_TRIED)
+        assert rate == run.learning_rate
+        assert rate in replicates.RATES
+
+
 def test_a_knob_is_first_where_the_arm_is_the_one_whose_trials_it_shares():
     neutral = {"alpha": 0.0, "strength": 0.0, "weight": 0.0, "head_ratio": 1.0}
-    for candidate in crossed.CANDIDATES.values():
+    for candidate in replicates.CANDIDATES.values():
         trials = candidate.arm.trials
         varied = [name for name in trials[0] if len({str(trial[name]) for trial in trials}) > 1]
         assert len(varied) == bool(candidate.like), candidate.arm.name
         assert [trials[0][name] for name in varied] == [neutral[name] for name in varied]
         if candidate.like:
             assert len(trials) == 4
-            other = crossed.CANDIDATES[candidate.like].arm
+            other = replicates.CANDIDATES[candidate.like].arm
             assert {**candidate.arm.fields(), "method": ""} == {**other.fields(), "method": ""}
 
 
@@ -90,41 +102,43 @@ def test_the_shared_trials_can_be_chosen(plan):
     """Where no strength helps, L2-SP is plain fine-tuning."""
     _, table = plan
     worse = table.assign(validation_accuracy=table.validation_accuracy.where(table.arm != arms.L2_SP.name, 0.1))
-    found = crossed.Choices(worse)
+    found = replicates.Choices(worse)
     assert found.settled("far", "cnn", arms.L2_SP.name, 5)[1] == {"alpha": 0.0}
     better = table.assign(validation_accuracy=table.validation_accuracy.where(table.arm != arms.L2_SP.name, 0.9))
-    assert crossed.Choices(better).settled("far", "cnn", arms.L2_SP.name, 5)[1]["alpha"] > 0
+    assert replicates.Choices(better).settled("far", "cnn", arms.L2_SP.name, 5)[1]["alpha"] > 0
 
 
 def test_rates_are_tried_around_the_best_and_beyond_an_end():
-    assert crossed._around(1e-3) == [0.000577, 0.00173, 1e-4]
-    assert crossed._around(3e-4) == [0.000173, 0.00052, 1e-4]
-    assert crossed._around(1e-2) == [0.00577, 0.0173, 3e-2]
+    assert replicates._around(1e-3) == [0.000577, 0.00173, 1e-4]
+    assert replicates._around(3e-4) == [0.000173, 0.00052, 1e-4]
+    assert replicates._around(1e-2) == [0.00577, 0.0173, 3e-2]
 
 
 def test_a_development_draw_has_a_training_of_its_own_and_sees_no_test_image(plan):
     runs, _ = plan
-    trials = [run for each in runs.values() for run in each if run.experiment == crossed.TRIALS]
+    trials = [run for each in runs.values() for run in each if run.experiment == replicates.TRIALS]
     assert not any(run.test for run in trials)
     for run in trials:
-        sourceless = crossed.CANDIDATES[run.arm].sourceless
+        sourceless = replicates.CANDIDATES[run.arm].sourceless
         assert parts_of(run.source)[1] == (0 if sourceless else run.seed - 200)
     draws = frame(trials).groupby(["labels_per_class"]).seed.agg(lambda seeds: sorted(set(seeds)))
-    assert draws.to_dict() == {1: [200, 201, 202], 5: [200, 201, 202], 20: [200, 201], 100: [200, 201]}
+    assert draws.to_dict() == {5: [200, 201, 202], 20: [200, 201]}
 
 
-def test_what_is_reported_crosses_trainings_and_draws_that_nobody_looked_at(plan):
+@pytest.mark.parametrize(("grid", "network", "trainings"), [("replicated", "cnn", 5), ("residual", "residual", 3)])
+def test_no_two_trainings_share_a_draw_and_nobody_looked_at_any(plan, grid, network, trainings):
     runs, _ = plan
-    table = frame(runs["crossed"])
-    table["training"] = table.source.map(lambda name: parts_of(name)[1])
-    cells = table.groupby(["target", "network", "arm", "labels_per_class"])
-    for (_, network, arm, _), rows in cells:
-        trainings = 1 if crossed.CANDIDATES[arm].sourceless else {"cnn": 5, "residual": 3}[network]
-        assert len(rows) == len(rows[["training", "seed"]].drop_duplicates()) == trainings * 5
-    assert set(table.seed) == {20, 21, 22, 23, 24}
+    table = frame(runs[grid])
+    for (_, arm, _), rows in table.groupby(["target", "arm", "labels_per_class"]):
+        own = rows.seed.map(lambda draw: replicates.training_of(network, draw))
+        named = rows.source.map(lambda name: parts_of(name)[1])
+        assert sorted(own) == sorted([*range(trainings)] * 2)
+        assert named.tolist() == ([0] * len(rows) if replicates.CANDIDATES[arm].sourceless else own.tolist())
+        assert rows.seed.is_unique
+    known = {*range(20, 30), *range(30, 36), *replicates.SCORED_DRAWS}
     for each in runs.values():
-        tried = any(run.experiment == crossed.TRIALS for run in each)
-        assert {run.seed for run in each} <= (set(crossed.DEVELOPMENT) if tried else set(crossed.DRAWS))
+        tried = any(run.experiment == replicates.TRIALS for run in each)
+        assert {run.seed for run in each} <= (set(replicates.DEVELOPMENT) if tried else known)
 
 
 def test_every_arm_does_what_it_says_on_both_networks(plan):
@@ -155,8 +169,8 @@ def test_scores_are_of_sources_that_have_not_seen_the_classes(plan):
 
 def test_the_plan_is_not_among_what_is_done_unasked():
     assert set(experiments.planned()).isdisjoint(experiments.known())
-    with pytest.raises(experiments.ExperimentError, match="crossed-trials, then crossed-trials-more"):
-        crossed.main(NOTHING)
+    with pytest.raises(experiments.ExperimentError, match="replicated-trials, then replicated-trials-more"):
+        replicates.main(NOTHING)
 
 
 # --- Hypotheses ------------------------------------------------------------------------------------------------------
@@ -176,7 +190,7 @@ def test_the_hypotheses_can_be_read_and_their_papers_are_in_the_references(root)
 
 def test_reported_runs_keep_the_digest_of_the_hypotheses_and_trials_need_none(plan):
     runs, _ = plan
-    reported = {run.experiment for each in runs.values() for run in each} - {crossed.TRIALS}
+    reported = {run.experiment for each in runs.values() for run in each} - {replicates.TRIALS}
     assert reported == set(claims.REPORTED) == {name for name, file in names.PLANS.items() if file == claims.FILE.name}
 
 
@@ -193,7 +207,7 @@ ENTRY = {
     "paper": "li2018",
     "claim": "It helps.",
     "differs": "In nothing.",
-    "experiments": ["crossed"],
+    "experiments": ["replicated"],
     "ahead": [arms.TUNED.name],
     "behind": [arms.SCRATCH.name],
     "expected": "ahead",
@@ -217,9 +231,10 @@ def written(folder, *entries):
     [
         ({"ahead": ["fine tuned"]}, r"some.toml, hypothesis 1 \(one\): unknown arm 'fine tuned'. Choose of .*'LP-FT'"),
         ({"behind": ["L2-SP"]}, "unknown arm 'L2-SP'"),
-        ({"experiments": ["crosed"]}, "unknown experiment 'crosed'. Choose of 'crossed'"),
+        ({"experiments": ["crosed"]}, "unknown experiment 'crosed'. Choose of 'replicated'"),
         ({"pairs": ["middle"]}, "unknown pair 'middle'. Choose of 'far', 'near'"),
         ({"labels": [50]}, "unknown number of labels 50. Choose of 1, 5, 20, 100"),
+        ({"labels": [100]}, r"'residual' has runs at \(5, 20\) labels, none of \(100,\). Leave it out of networks"),
         ({"networks": ["resnet"]}, "unknown architecture 'resnet'. Choose of 'cnn', 'residual'"),
         ({"expected": "yes"}, "unknown expectation 'yes'"),
         ({"score": "luck"}, "unknown score 'luck'"),
@@ -228,7 +243,7 @@ def written(folder, *entries):
         ({"labels": 5}, r"labels is a list, found 5. Write \[5\]"),
         ({"behind": []}, "compares with nothing"),
         ({"ahead": [arms.TUNED.name] * 2, "behind": [arms.SCRATCH.name] * 3}, "as many as the longest"),
-        ({"experiments": ["crossed", "budget"]}, "is in several of"),
+        ({"experiments": ["replicated", "budget"]}, "is in several of"),
     ],
 )
 def test_a_wrong_hypothesis_is_refused_with_advice(tmp_path, change, message):
@@ -262,8 +277,8 @@ def reported(plan, *grids, score):
 
 
 def lead(run, by=0.03):
-    """Fine-tuning leads by 3 points, and by what its training and its draw add."""
-    rng = np.random.default_rng([parts_of(run.source)[1], run.seed, len(run.arm), run.target == "mnist"])
+    """Fine-tuning leads by 3 points, and by what its draw adds."""
+    rng = np.random.default_rng([run.seed, len(run.arm), run.target == "mnist"])
     spread = 0.002 * rng.normal() + 0.005 * np.sin(run.seed)
     return {"test_accuracy": 0.8 + spread + by * (run.arm == arms.TUNED.name), "measures": "{}"}
 
@@ -275,14 +290,13 @@ def claim():
 
 @pytest.fixture(scope="module")
 def table(plan):
-    return reported(plan, "crossed", score=lead)
+    return reported(plan, "replicated", "residual", score=lead)
 
 
 def test_a_lead_is_found_over_all_trainings_and_draws(table, claim):
     found = verdicts.find(table, claim)
-    assert found.estimate.shape == ((5, 5), (3, 5), (5, 5), (3, 5))
     assert found.estimate.mean == pytest.approx(3.0, abs=0.3)
-    assert found.estimate.interval().count == 80
+    assert found.estimate.interval().count == 2 * (5 + 3) * 2
     assert (found.alive, found.collapsed) == (None, 0)
     variance = sum(2 * 0.83 * 0.17 / images for images in (10_000, 5_000)) / 4
     assert found.images == pytest.approx(100 * 1.96 * variance**0.5, rel=0.15)
@@ -292,15 +306,15 @@ def test_a_lead_is_found_over_all_trainings_and_draws(table, claim):
     assert verdicts.judged(table, [back]).verdict.tolist() == ["opposite here"]
 
 
-def test_a_collapsed_run_takes_its_training_and_draw_out_of_both_arms(table, claim):
-    one = (table.arm == arms.TUNED.name) & (table.source == "cifar10#2") & (table.seed == 21)
+def test_a_collapsed_run_takes_its_draw_out_of_both_arms(table, claim):
+    one = (table.arm == arms.TUNED.name) & (table.source == "cifar10#2") & (table.seed == 24)
     dead = table.assign(
         test_accuracy=table.test_accuracy.where(~one, 0.1),
         measures=table.measures.where(~one, '{"collapsed": true}'),
     )
     found = verdicts.find(dead, claim)
     assert found.collapsed == 4  # one at each number of labels
-    assert found.estimate.mean == pytest.approx(verdicts.find(table, claim).estimate.mean - 73 / 25 / 4, abs=0.2)
+    assert found.estimate.mean == pytest.approx(verdicts.find(table, claim).estimate.mean - 73 / 10 / 4, abs=0.2)
     assert found.alive.missing == 1
     assert found.alive.mean == pytest.approx(verdicts.find(table, claim).estimate.mean, abs=0.1)
 
@@ -314,11 +328,11 @@ def test_a_failed_run_is_a_missing_cell_and_a_run_that_is_not_there_is_asked_for
     )
     failed = table.assign(test_accuracy=table.test_accuracy.where(~one))
     assert verdicts.find(failed, claim).estimate.missing == 1
-    with pytest.raises(experiments.ExperimentError, match="has 24 of 25 runs, 5 trainings × 5 draws"):
+    with pytest.raises(experiments.ExperimentError, match=r"far, cnn, 5 labels: .* has runs of the draws \[21, 22"):
         verdicts.find(table[~one], claim)
     with pytest.raises(experiments.ExperimentError, match="no runs of 'from scratch'"):
         verdicts.find(table[table.arm != arms.SCRATCH.name], claim)
-    with pytest.raises(experiments.ExperimentError, match="runs of 4 of 5 trainings"):
+    with pytest.raises(experiments.ExperimentError, match=r"the plan asks for \[20, .* 29\]"):
         verdicts.find(table[table.source != "cifar10#4"], claim)
 
 
@@ -326,7 +340,7 @@ def test_holm_counts_what_was_run(table, claim):
     others = [claims.Claim(**vars(claim) | {"key": f"{i}", "experiments": ("budget",)}) for i in range(3)]
     found = verdicts.judged(table, [claim, *others])
     assert found.verdict.tolist() == ["reproduced here", "not run", "not run", "not run"]
-    assert "crossed" not in verdicts.waits_for(table)
+    assert "replicated" not in verdicts.waits_for(table)
     assert "budget" in verdicts.waits_for(table)
 
 
@@ -339,7 +353,7 @@ def test_the_same_difference_at_other_steps_is_subtracted(plan):
     faster = next(each for each in claims.load() if each.key == "faster")
     found = verdicts.find(reported(plan, "budget", score=shrinks), faster)
     assert found.estimate.mean == pytest.approx(5.0, abs=1e-6)
-    assert found.estimate.shape == ((3, 3), (3, 3))
+    assert found.estimate.count == 2 * 5
 
 
 def test_what_a_measure_says_is_compared(plan):
@@ -375,8 +389,8 @@ def test_every_hypothesis_can_be_judged_when_all_is_run(plan):
         found |= {"logme": rng.normal(), "leep": rng.normal()}
         return {"test_accuracy": rng.random(), "measures": json.dumps(found)}
 
-    grids = [name for name in experiments.planned() if "trials" not in name and "bases" not in name]
+    grids = [name for name in experiments.planned() if "trials" not in name and name != "replicated-bases"]
     judged = [claim for claim in claims.load() if claim.score != "source accuracy"]  # reads cards of all trainings
     found = verdicts.judged(reported(plan, *grids, score=anything), judged)
 
-    assert set(found.verdict) == {"undecided"}  # noise, and 37 comparisons: nothing is decided
+    assert set(found.verdict) == {"undecided"}  # noise, and 36 comparisons: nothing is decided
