@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import tl_experiments as experiments
-from tl_experiments import arms, claims, replicates, names, verdicts
+from tl_experiments import arms, claims, names, replicates, verdicts
 from tl_experiments.names import depth_of
 from tl_experiments.trainings import parts_of
 

@@ -46,6 +46,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *(f"A{n}B+" for n in _SWEPT),
         *("fine-tuned on 500 labels", "A2B, 1 frozen", "A3B, 1 frozen", "A3B, 2 frozen"),
         "fine-tuned from ImageNet after block6",
+        *("LP-FT, two rates", "LP-FT, weights averaged"),
+        *(f"fine-tuned, {what}" for what in ("flips", "shifts", "flips and shifts", "weight decay", "early stopping")),
+        *("fine-tuned, constant rate", "fine-tuned, slower lower layers"),
     ),
     # Random features: what the architecture gives.
     "#00694C": (
@@ -62,7 +65,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("L2-SP", "attention transfer", "distillation", "logic rules", "logic rules, wrong", "rules at prediction"),
         "linear head, ImageNet features",
         *(f"linear head on block{n}, ImageNet features" for n in range(2, 8)),
-        "augmented, ImageNet features",
+        *("augmented, ImageNet features", "distillation, teacher with the same labels"),
     ),
     # Copied from a network that was trained on the target.
     "#5E4200": (*(f"B{n}B" for n in _SWEPT), *(f"B{n}B+" for n in _SWEPT)),
