@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import tl_experiments as experiments
-from tl_experiments import arms, claims, names, replicates, verdicts
+from tl_experiments import advice, arms, claims, names, replicates, verdicts
 from tl_experiments.names import depth_of
 from tl_experiments.trainings import parts_of
 
@@ -394,3 +394,46 @@ def test_every_hypothesis_can_be_judged_when_all_is_run(plan):
     found = verdicts.judged(reported(plan, *grids, score=anything), judged)
 
     assert set(found.verdict) == {"undecided"}  # noise, and 36 comparisons: nothing is decided
+
+
+# --- Advice ----------------------------------------------------------------------------------------------------------
+
+
+def steps_ahead(run):
+    """Each arm lies by its own number of points above the same noise; the linear head is the best."""
+    above = {arms.HEAD.name: 0.10, arms.TUNED.name: 0.096, arms.STEADY_LP_FT.name: 0.05, arms.SCRATCH.name: 0.0}
+    noise = np.random.default_rng(run.seed).normal(0, 0.02)
+    own = np.random.default_rng([run.seed, len(run.arm)]).normal(0, 0.001)
+    return {"test_accuracy": 0.5 + noise + own + above.get(run.arm, 0.02), "measures": "{}"}
+
+
+@pytest.fixture(scope="module")
+def advised(plan):
+    """Trials in which fine-tuning validates best, and reports."""
+    _, tried = plan
+    best = tried.validation_accuracy.where(tried.arm != arms.TUNED.name, tried.validation_accuracy + 0.1)
+    parts = [tried.assign(validation_accuracy=best), reported(plan, "replicated", "residual", score=steps_ahead)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_gains_are_paired_over_trainings(advised):
+    found = advice.gains(advised, "far", arms.SCRATCH.name)
+    assert list(found.columns) == [1, 5, 20, 100]
+    assert found.loc[arms.HEAD.name, 5].mean == pytest.approx(10, abs=0.1)
+    assert found.loc[arms.HEAD.name, 5].high - found.loc[arms.HEAD.name, 5].low < 1  # the draws' noise is shared
+    assert list(advice.gains(advised, "far", arms.SCRATCH.name, network="residual").columns) == [5, 20]
+    by_training = advice.accuracies(advised, "far")[arms.HEAD.name][5]
+    rows = advised[(advised.experiment == "replicated") & (advised.arm == arms.HEAD.name)]
+    rows = rows[(rows.target == "mnist") & (rows.labels_per_class == 5) & rows.source.str.startswith("cifar10")]
+    assert by_training == pytest.approx(rows.groupby("source").test_accuracy.mean().tolist())
+
+
+def test_validation_names_the_leader_and_the_margin_sorts_the_others(advised):
+    assert advice.leader(advised, "far", 100) == arms.TUNED.name
+    line = advice.beside_leader(advised, "far", 1.0).loc[20]
+    assert (line.leader, line.ahead, line.close) == ([arms.TUNED.name], [], [arms.HEAD.name])
+    assert set(line.behind) == {name for name in advice.MAIN if name not in (arms.TUNED.name, arms.HEAD.name)}
+    narrow = advice.beside_leader(advised, "far", 0.2).loc[20]
+    assert narrow.ahead == [arms.HEAD.name]
+    wide = advice.beside_leader(advised, "far", 4.6).loc[20]
+    assert arms.STEADY_LP_FT.name in wide.undecided

@@ -3,7 +3,7 @@
 GRID is one or more of:
 {grids}
 
-or of the second plan, some 27 hours of one process, half of that with --jobs 2:
+or of the second plan, some 10 hours of one process, half of that with --jobs 2:
 {planned}
 
 Without GRID: all of the first list, in this order. What is recorded is not done again; stop it any time (Ctrl-C) and

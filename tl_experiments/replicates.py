@@ -228,6 +228,14 @@ class Choices:
         ExperimentError
             If one of them is missing, or was tried on other draws.
         """
+        return _best(self._all_tried(pair, network, name, labels, trials))
+
+    def score(self, pair: str, network: str, name: str, labels: int) -> float:
+        """Return the mean validation accuracy on development draws of what `settled` returns."""
+        return float(self._all_tried(pair, network, name, labels, TRIED).score.max())
+
+    def _all_tried(self, pair: str, network: str, name: str, labels: int, trials: int) -> pd.DataFrame:
+        """Return the trials of an arm, those that it shares included."""
         candidate = CANDIDATES[name]
         network = "cnn" if candidate.arm.layer == "rescale" else network
         tried = self._tried(pair, network, name, labels)
@@ -242,7 +250,7 @@ class Choices:
                 f"{name}, {pair}, {network}, {labels} labels: {len(tried)} trials on {tried.draws.nunique()} sets of "
                 f"draws, but every arm has {trials} on one. {DO}"
             )
-        return _best(tried)
+        return tried
 
     def _tried(self, pair: str, network: str, name: str, labels: int) -> pd.DataFrame:
         key = TARGETS[pair], network, name, labels

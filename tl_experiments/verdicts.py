@@ -139,6 +139,68 @@ def _estimate(rows: pd.DataFrame, claim: Claim, gone: pd.Series) -> Estimate:
     return contrasts.estimate(blocks)
 
 
+def difference(
+    table: pd.DataFrame,
+    ahead: str,
+    behind: str,
+    pair: str,
+    labels: int,
+    *,
+    experiments: Sequence[str] = ("replicated",),
+    network: str = "cnn",
+    steps: int = 0,
+    what: str = "",
+) -> Estimate:
+    """Compare two arms at one number of labels, on one pair and one architecture.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `records.load` returns it.
+    ahead, behind : str
+        Arms.
+    pair : {"far", "near"}
+    labels : int
+        Per class.
+    experiments, network, steps
+        Where the runs are; as in `Claim`.
+    what : str
+        What is compared where it is not test accuracy, such as ``"shifts/rotated"``.
+
+    Returns
+    -------
+    contrasts.Estimate
+        Of ahead - behind, in percentage points, over trainings of the source and draws of labels.
+
+    Raises
+    ------
+    ExperimentError
+        If runs are missing.
+
+    Notes
+    -----
+    Its parameters are many because each says what is compared. Taught in: chapter 4.1 (Results).
+    """
+    claim = Claim(
+        key=f"{ahead} against {behind}",
+        paper="",
+        claim="",
+        differs="",
+        seen="",
+        expected="open",
+        experiments=tuple(experiments),
+        ahead=(ahead,),
+        behind=(behind,),
+        what=(what,),
+        pairs=(pair,),
+        networks=(network,),
+        labels=(labels,),
+        steps=steps,
+        margin=1.0,
+    )
+    return find(table, claim).estimate
+
+
 def _cells(rows: pd.DataFrame, claim: Claim, pair: str, network: str) -> NDArray[np.float64]:
     """Return a claim's differences on a pair and an architecture: a row a training, in it those of its draws."""
     rows = rows[(rows.target == replicates.TARGETS[pair]) & (rows.source.map(replicates.network_of) == network)]
