@@ -12,6 +12,7 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
+from string import ascii_lowercase
 
 from pybtex.backends.markdown import Backend
 from pybtex.database import BibliographyData, Entry, Person, parse_file
@@ -23,7 +24,6 @@ from tl_base import files
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = "chapters/references.md"
 HEAD = "# References\n\nThe works that the pages of this book cite, by author and year.\n"
-LETTERS = "abcdefgh"
 MARKUP = re.compile(r"[\\`*_\[\]<>]")  # what has a meaning in the middle of a line of Markdown
 LINKED = re.compile(r"URL: \[\S+\]\((\S+)\)")
 NAKED = re.compile(r"(?<![\[(<])https://\S+\w")  # an address that is no link yet
@@ -34,7 +34,8 @@ class Markdown(Backend):
 
     def format_str(self, text: str) -> str:
         """Return plain text as Markdown."""
-        return MARKUP.sub(r"\\\g<0>", text)
+        parts = re.split(r"(https://\S+)", text)  # every second one is an address
+        return "".join(part if i % 2 else MARKUP.sub(r"\\\g<0>", part) for i, part in enumerate(parts))
 
 
 def anchor(heading: str) -> str:
@@ -55,15 +56,15 @@ def short_name(entry: Entry) -> str:
     return f"{names[0]}{' et al.' if len(names) > 1 else ''} {entry.fields['year']}"
 
 
-def headings(works: BibliographyData) -> dict[str, str]:
+def headings(bibliography: BibliographyData) -> dict[str, str]:
     """Return the heading of each work by its key, in the order of the page: a letter tells apart what would agree."""
-    order = sorted(works.entries, key=lambda key: (short_name(works.entries[key]).lower(), key))
-    shared = Counter(short_name(works.entries[key]) for key in order)
+    names = {key: short_name(entry) for key, entry in bibliography.entries.items()}
     seen: Counter[str] = Counter()
     found = {}
-    for key in order:
-        name = short_name(works.entries[key])
-        found[key] = name + (LETTERS[seen[name]] if shared[name] > 1 else "")
+    for key in sorted(names, key=lambda key: (names[key].lower(), key)):
+        name = names[key]
+        shared = [*names.values()].count(name) > 1
+        found[key] = name + (ascii_lowercase[seen[name]] if shared else "")
         seen[name] += 1
     return found
 
@@ -73,12 +74,16 @@ def in_markdown(told: str) -> str:
     return NAKED.sub(r"<\g<0>>", LINKED.sub(r"<\1>", " ".join(told.split())))
 
 
-def text(root: Path = ROOT) -> str:
+def works(root: Path) -> BibliographyData:
+    """Return the works in references.bib."""
+    return parse_file(str(root / "references.bib"))
+
+
+def text(root: Path) -> str:
     """Return the page of references."""
-    works = parse_file(str(root / "references.bib"))
-    named = headings(works)
-    style, backend = Style(), Markdown()
-    entries = style.format_bibliography(works)
+    named = headings(works(root))
+    backend = Markdown()
+    entries = Style().format_bibliography(works(root))
     told = {entry.key: in_markdown(entry.text.render(backend)) for entry in entries}
     return HEAD + "".join(f"\n## {heading}\n\n{told[key]}\n" for key, heading in named.items())
 
@@ -88,8 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="?", default="write", choices=("write", "check"))
     if parser.parse_args().command == "write":
-        files.write(ROOT / PAGE, text())
-    elif (ROOT / PAGE).read_text(encoding="utf-8") != text():
+        files.write(ROOT / PAGE, text(ROOT))
+    elif (ROOT / PAGE).read_text(encoding="utf-8") != text(ROOT):
         sys.exit(f"{PAGE} does not say what references.bib says: run `python tools/references.py`.")
 
 
