@@ -216,7 +216,7 @@ def test_the_command_ends_with_an_error_only_if_something_is_wrong(tags, status,
 
 
 def test_prose_may_quote_papers_levels_symbols_and_code(tmp_path):
-    parts = "A 95 % interval.", "[They](references.md#They-2013) report 28 %.", "| ε | 0.001 |", "`r=0.001`", "```\n0.985\n```"
+    parts = "A 95 % interval.", "[A](references.md#A-2013): 28 %.", "| ε | 0.001 |", "`r=0.001`", "```\n0.985\n```"
     prose = "\n\n".join(parts)
     path = tmp_path / "some.ipynb"
     notebooks.write(notebook_of(nbformat.v4.new_markdown_cell(prose)), path)

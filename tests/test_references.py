@@ -24,7 +24,8 @@ BIB = r"""
 
 def markdown_of(root):
     """Return the Markdown of every page, by its name."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in [root / "index.md", *(root / "chapters").glob("*.md")]}
+    files = [root / "index.md", *(root / "chapters").glob("*.md")]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
     for path in notebooks.chapters():
         cells = notebooks.read(path).cells
         texts[path.name] = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
@@ -108,7 +109,7 @@ def test_the_command_says_what_is_out_of_date(root, tmp_path, monkeypatch, there
     if there:
         references.main()
     else:
-        with pytest.raises(SystemExit, match="does not say what references.bib says"):
+        with pytest.raises(SystemExit, match=r"does not say what references\.bib says"):
             references.main()
 
 

@@ -25,12 +25,14 @@ SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     # a page of Markdown is read, not edited
     "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}},
+    # the list of files shows the folder of the page that is open
+    "@jupyterlab/filebrowser-extension:browser": {"navigateToCurrentDirectory": True},
     # the kernel that a notebook names starts, without a question
     "@jupyterlab/notebook-extension:tracker": {"autoStartDefaultKernel": True},
 }
 HEAD = """\
-A click on a page opens it. In a page, **Shift + Enter** runs a cell and goes on to the next one; *Run → Run All Cells* \
-runs them all. A cell that is folded shows its first line or three dots: a click on it opens it.
+A click on a page opens it. In a page, **Shift + Enter** runs a cell and goes on to the next one, and
+*Run → Run All Cells* runs all cells. A folded cell shows its first line: a click on that line opens it.
 """
 
 
@@ -72,7 +74,7 @@ def prepare(root: Path) -> list[str]:
     return [
         f"--ServerApp.root_dir={root}",
         f"--LabApp.app_settings_dir={root / FOLDER}",
-        f"--LabApp.default_url=/lab/tree/{START}?file-browser-path=chapters",
+        f"--LabApp.default_url=/lab/tree/{START}",
     ]
 
 
