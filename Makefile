@@ -90,8 +90,8 @@ lock:  ## pin in constraints.txt what the requirements need in turn (newer versi
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-package tl-helpers \
 	  --custom-compile-command "make lock" --output-file constraints.txt requirements.txt $(ARGS)
 
-lab: $(INSTALLED)  ## open the chapters in JupyterLab
-	$(PY) -m jupyterlab chapters
+lab: $(INSTALLED)  ## open the book in JupyterLab, on a page of its contents
+	$(PY) tools/lab.py
 
 weights: $(INSTALLED)  ## train the source networks again, convert the ImageNet one (interrupted: goes on at the last complete epoch)
 	$(PY) tools/train_source.py

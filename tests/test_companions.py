@@ -112,6 +112,18 @@ def test_a_link_that_gives_a_chapters_title_gives_its_number_too():
     assert [link for link in links if link[1] in names.values()] == []
 
 
+def test_the_pages_link_as_chapters_do_and_name_a_chapter_as_it_is_named_now():
+    """JupyterLab shows a role as text. The glossary alone has roles: its terms need Sphinx."""
+    names = titles()
+    for name in ("for_learners", "for_teachers", "notation"):
+        assert re.findall(r"\{[\w:-]+\}`", page(name)) == []
+        links = re.findall(r"\[(\d[^\]]*)\]\((\w+)\.ipynb\)", page(name))
+        assert len(links) > 10
+        for text, stem in links:
+            number = ".".join(str(int(part)) for part in re.match(r"\d+(?:_\d+)*(?=_)", stem)[0].split("_"))
+            assert text in (number, f"{number} {names[number]}"), (name, text, stem)
+
+
 # For learners
 
 
@@ -131,8 +143,8 @@ def reading_minutes(path):
 
 
 def times():
-    found = rows(page("for_learners"), r"\{doc\}")
-    return {re.search(r"`(\w+)`", name).group(1): (reading, running) for name, reading, running, _ in found}
+    found = rows(page("for_learners"), r"\[")
+    return {re.search(r"\((\w+)\.ipynb\)", name).group(1): (reading, running) for name, reading, running, _ in found}
 
 
 def test_the_learners_table_lists_every_chapter_in_order(root):
@@ -164,7 +176,7 @@ def test_every_exercise_that_a_page_names_exists():
 def test_every_section_that_a_course_plan_names_is_on_that_page():
     missing = []
     for _, where, sections, _ in rows(page("for_teachers"), r"\d+–\d+"):
-        if chapter := re.search(r"\{doc\}`(\w+)`", where):
+        if chapter := re.search(r"\((\w+)\.ipynb\)", where):
             text = FENCED.sub("", prose(notebooks.ROOT / "chapters" / f"{chapter.group(1)}.ipynb"))
             headings = re.findall(r"^#+ (.+)$", text, re.M)
             named = re.findall("“([^”]+)”", sections)
@@ -245,7 +257,7 @@ def test_every_symbol_of_the_notation_is_used_on_the_pages_that_its_row_names():
     missing, found = [], rows(page("notation"), r"\$")
     assert len(found) > 40
     for symbols, _, _, where, _ in found:
-        for chapter in re.findall(r"\{doc\}`[\d.]+ <(\w+)>`", where):
+        for chapter in re.findall(r"\[[\d.]+\]\((\w+)\.ipynb\)", where):
             used = formulas(prose(notebooks.ROOT / "chapters" / f"{chapter}.ipynb"))
             for symbol in FORMULA.findall(symbols):
                 letters = plain(symbol[1])

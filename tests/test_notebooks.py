@@ -41,7 +41,7 @@ def test_cells_are_short(path):
 def test_links_between_pages_work_in_jupyterlab_too(path):
     """A `{doc}` role is a link on the site alone; a link to the file is one in both."""
     prose = "\n".join(cell.source for cell in notebooks.read(path).cells if cell.cell_type == "markdown")
-    targets = re.findall(r"\]\(([^)#:]+\.(?:ipynb|md))\)", prose)
+    targets = re.findall(r"\]\(([^)#:]+\.(?:ipynb|md))[)#]", prose)
     assert "{doc}" not in prose
     assert [target for target in targets if not (path.parent / target).is_file()] == []
 
@@ -124,25 +124,70 @@ def test_the_first_cell_comes_before_all_code_and_numbers_go_on(tmp_path):
         assert (compared.execution_count, compared.outputs[0].execution_count) == (3, 3)
 
 
-@pytest.mark.parametrize("repository", ["", "https://github.com/any-name/any-book"])
-@pytest.mark.parametrize("colab", [True, False])
-def test_the_first_cell_installs_on_colab_and_says_how_elsewhere(root, tmp_path, monkeypatch, repository, colab):
+@pytest.mark.parametrize(
+    ("repository", "what"),
+    [("", "FOLDER_OF_THE_BOOK"), ("https://github.com/any-name/any-book", "git+https://github.com/any-name/any-book")],
+)
+def test_the_first_cell_is_one_line_that_says_how_to_install(root, tmp_path, monkeypatch, repository, what):
     config = (root / "_config.yml").read_text(encoding="utf-8")
     (tmp_path / "_config.yml").write_text(config.replace('repository_url: ""', f"repository_url: {repository!r}"))
-    source, commands = notebooks.first_cell(tmp_path).source, []
-    monkeypatch.setattr("subprocess.run", lambda command, check: commands.append(command[1:]))
-    if colab:
-        monkeypatch.setitem(sys.modules, "google.colab", object())
-    exec(source, {})
-    assert commands == []  # the package is here
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    if repository and colab:
+    source = notebooks.first_cell(tmp_path).source
+    assert source.endswith(f"%pip install {what}")
+    assert "\n" not in source
+    exec(source, {})  # the package is here
+    monkeypatch.setitem(sys.modules, "tl_helpers", None)  # now it is missing, and Python shows the line
+    with pytest.raises(ModuleNotFoundError, match="tl_helpers"):
         exec(source, {})
-        assert commands == [["-m", "pip", "install", f"git+{repository}"]]
-    else:
-        what = f"git\\+{repository}" if repository else "FOLDER_OF_THE_BOOK"
-        with pytest.raises(ModuleNotFoundError, match=f"needs the book's package tl_helpers.* -m pip install {what}"):
-            exec(source, {})
+
+
+FOLDED = {"source_hidden": True}
+
+
+@pytest.mark.parametrize(
+    ("tags", "folded"),
+    [
+        (["hide-input"], FOLDED),
+        (["remove-input"], FOLDED),
+        (["remove-cell"], FOLDED),
+        (["hide-cell"], {**FOLDED, "outputs_hidden": True}),
+        (["hide-input", notebooks.COMPARED], FOLDED),
+        ([], None),
+        ([notebooks.COMPARED], None),
+    ],
+)
+@pytest.mark.parametrize("before", [None, {"outputs_hidden": True}])
+def test_what_the_site_folds_is_folded_in_jupyterlab(tags, folded, before, tmp_path):
+    cell = code_cell("1", "1\n", 1, tags) if notebooks.COMPARED in tags else code_cell("1", tags=tags)
+    if before:
+        cell.metadata["jupyter"] = before
+    path = tmp_path / "some.ipynb"
+    notebooks.write(notebook_of(cell), path)
+    assert any("not folded as the site" in line for line in notebooks.violations(path)) == (folded != before)
+    notebook = notebooks.read(path)
+    notebooks.strip(notebook)
+    notebooks.write(notebook, path)
+    assert notebooks.violations(path) == []
+    assert notebooks.read(path).cells[0].metadata.get("jupyter") == folded
+
+
+def test_only_solutions_say_for_themselves_what_is_folded(tmp_path):
+    path = tmp_path / "some.ipynb"
+    for folded in (FOLDED, {**FOLDED, "outputs_hidden": True}):
+        cell = code_cell("1", tags=["hide-cell", notebooks.SOLUTION])
+        cell.metadata["jupyter"] = folded
+        notebooks.write(notebook_of(cell), path)
+        assert notebooks.violations(path) == []
+
+
+ROLE = re.compile(r"\{[\w:-]+\}`")
+
+
+@each_chapter
+def test_no_role_stands_in_a_notebook(path):
+    """JupyterLab knows no roles: it would show `{footcite}` as text."""
+    prose = [cell.source for cell in notebooks.read(path).cells if cell.cell_type == "markdown"]
+    assert [role for source in prose for role in ROLE.findall(re.sub(r"\$[^$]*\$", "", source))] == []
+    assert [source for source in prose if "{footbibliography}" in source] == []
 
 
 @each_chapter
@@ -171,7 +216,7 @@ def test_the_command_ends_with_an_error_only_if_something_is_wrong(tags, status,
 
 
 def test_prose_may_quote_papers_levels_symbols_and_code(tmp_path):
-    parts = "A 95 % interval.", "They report 28 % {footcite}`a2013`.", "| ε | 0.001 |", "`r=0.001`", "```\n0.985\n```"
+    parts = "A 95 % interval.", "[A](references.md#A-2013): 28 %.", "| ε | 0.001 |", "`r=0.001`", "```\n0.985\n```"
     prose = "\n\n".join(parts)
     path = tmp_path / "some.ipynb"
     notebooks.write(notebook_of(nbformat.v4.new_markdown_cell(prose)), path)

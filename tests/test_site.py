@@ -20,6 +20,7 @@ import icons
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from docutils.nodes import make_id
 from jupyter_cache import get_cache
 from playwright.sync_api import expect
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -319,6 +320,22 @@ def test_internal_links_lead_somewhere(site, page):
         if not path.is_file() or (name and path.suffix == ".html" and name not in anchors(path).targets):
             dead.append(link)
     assert dead == []
+
+
+def markdown_of(page):
+    path = ROOT / f"{page}.md"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    return "\n\n".join(cell.source for cell in read(page).cells if cell.cell_type == "markdown")
+
+
+@each_page
+def test_a_citation_leads_to_its_work(site, page):
+    """A link to a heading that is not found would lead to the top of the page, without a word."""
+    cited = re.findall(r"references\.md#([^)\s]+)\)", markdown_of(page))
+    links = [link.partition("references.html#")[2] for link in anchors(site / f"{page}.html").links]
+    assert sorted(filter(None, links)) == sorted(make_id(anchor) for anchor in cited)
+    assert {make_id(anchor) for anchor in cited} <= anchors(site / "chapters/references.html").targets
 
 
 # --- Weight and accessibility ----------------------------------------------------------------------------------------

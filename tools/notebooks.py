@@ -6,7 +6,8 @@
 
 A compared cell carries the tag `nbval-check-output`; nbval runs the notebook and compares that cell's output with the
 stored one. `refresh` and `strip` also give each chapter its first code cell, which is the same in all: where tl_helpers
-is missing, it says how to install it. Without FILES: all chapters.
+is missing, it says how to install it. They fold in JupyterLab what the tags of a cell fold on the site. Without FILES:
+all chapters.
 """
 
 import argparse
@@ -34,20 +35,17 @@ LONGEST_OUTPUT = 15  # lines; nobody compares more by eye
 # A share or a number with three decimals in prose, which code should have put there; and what may stand there: the
 # level of an interval, what a cited paper says, a table of symbols, code.
 TYPED = re.compile(r"\d+(?:\.\d+)?\s*(?:%|per cent)|\b\d\.\d{3,}\b")
-QUOTED = re.compile(r"95 % intervals?|at 95 %|^\|.*$|`[^`]*`|^[^\n]*\{(?:foot)?cite[^\n]*$", re.M)
+QUOTED = re.compile(r"95 % intervals?|at 95 %|^\|.*$|`[^`]*`|^[^\n]*\(references\.md#[^\n]*$", re.M)
 FENCED = re.compile(r"```.*?```|\$\$.*?\$\$", re.S)
 FIRST = "first-cell"  # the id of the first code cell
-FIRST_SOURCE = """\
-import importlib.util
-import subprocess
-import sys
-
-REPOSITORY = ""  # as in the book's _config.yml
-if importlib.util.find_spec("tl_helpers") is None:
-    command = [sys.executable, "-m", "pip", "install", f"git+{REPOSITORY}" if REPOSITORY else "FOLDER_OF_THE_BOOK"]
-    if not (REPOSITORY and "google.colab" in sys.modules):
-        raise ModuleNotFoundError(f"This notebook needs the book's package tl_helpers. Install it: {' '.join(command)}")
-    subprocess.run(command, check=True)"""
+FIRST_SOURCE = "import tl_helpers  # the book's package; if missing: %pip install {}"
+HIDDEN = {  # what JupyterLab is told to fold, so that it folds what the site folds
+    "hide-input": {"source_hidden": True},
+    "remove-input": {"source_hidden": True},
+    "remove-cell": {"source_hidden": True},
+    "hide-cell": {"source_hidden": True, "outputs_hidden": True},
+}
+SOLUTION = "solution"  # a cell that may say for itself what is folded
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
@@ -85,8 +83,10 @@ def first_cell(root: Path = ROOT) -> NotebookNode:
     """Return the first code cell of every chapter: it knows the repository that _config.yml names."""
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     repository = config["sphinx"]["config"]["html_theme_options"]["repository_url"]
-    source = FIRST_SOURCE.replace('REPOSITORY = ""', f'REPOSITORY = "{repository}"')
-    return nbformat.v4.new_code_cell(source, id=FIRST, metadata={"tags": ["remove-cell"]})
+    source = FIRST_SOURCE.format(f"git+{repository}" if repository else "FOLDER_OF_THE_BOOK")
+    cell = nbformat.v4.new_code_cell(source, id=FIRST, metadata={"tags": ["remove-cell"]})
+    fold(cell)
+    return cell
 
 
 def put_first(notebook: NotebookNode, cell: NotebookNode) -> None:
@@ -101,12 +101,24 @@ def put_first(notebook: NotebookNode, cell: NotebookNode) -> None:
     notebook.cells.insert(place, cell)
 
 
+def fold(cell: NotebookNode) -> None:
+    """Fold in JupyterLab, in place, what the tags of a code cell fold on the site; unfold everything else."""
+    tags = cell.metadata.get("tags", [])
+    hidden = {name: value for tag in tags for name, value in HIDDEN.get(tag, {}).items()}
+    if cell.cell_type == "code" and SOLUTION in tags:
+        return
+    cell.metadata.pop("jupyter", None)
+    if cell.cell_type == "code" and hidden:
+        cell.metadata["jupyter"] = hidden
+
+
 def strip(notebook: NotebookNode) -> None:
-    """Remove in place all that a run leaves behind, except the outputs of compared cells."""
+    """Remove in place all that a run leaves behind, except the outputs of compared cells; fold what the site folds."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
     for cell in notebook.cells:
-        for volatile in ("execution", "collapsed", "scrolled", "ExecuteTime", "jupyter", "editable", "slideshow"):
+        for volatile in ("execution", "collapsed", "scrolled", "ExecuteTime", "editable", "slideshow"):
             cell.metadata.pop(volatile, None)
+        fold(cell)
         if cell.cell_type == "code" and not (is_compared(cell) and cell.outputs):
             cell.outputs, cell.execution_count = [], None
 
@@ -170,7 +182,8 @@ def violations(path: Path) -> list[str]:
     stored = text_of(notebook)
     strip(notebook)
     if text_of(notebook) != stored:
-        found.append("carries outputs, counts or metadata of a run: run `python tools/notebooks.py strip`")
+        message = "carries outputs, counts or metadata of a run, or is not folded as the site folds it"
+        found.append(f"{message}: run `python tools/notebooks.py strip`")
     elif text != stored:
         found.append("is not formatted as nbformat writes it: run `python tools/notebooks.py strip`")
     return [f"{path.name}: {message}" for message in found]
