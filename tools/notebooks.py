@@ -28,6 +28,7 @@ from tl_base import files
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPARED = "nbval-check-output"
+SOLUTION = "solution"  # the tag of a cell that is folded, as is what it prints, on the site and in JupyterLab
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_TIMEOUT = 600  # seconds
 LONGEST_OUTPUT = 15  # lines; nobody compares more by eye
@@ -102,11 +103,13 @@ def put_first(notebook: NotebookNode, cell: NotebookNode) -> None:
 
 
 def strip(notebook: NotebookNode) -> None:
-    """Remove in place all that a run leaves behind, except the outputs of compared cells."""
+    """Remove in place all that a run leaves behind, except the outputs of compared cells; fold solutions."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
     for cell in notebook.cells:
         for volatile in ("execution", "collapsed", "scrolled", "ExecuteTime", "jupyter", "editable", "slideshow"):
             cell.metadata.pop(volatile, None)
+        if SOLUTION in cell.metadata.get("tags", []):
+            cell.metadata.jupyter = {"outputs_hidden": True, "source_hidden": True}
         if cell.cell_type == "code" and not (is_compared(cell) and cell.outputs):
             cell.outputs, cell.execution_count = [], None
 
