@@ -170,7 +170,7 @@ def test_without_an_answer_it_asks_for_one(number):
     for nothing in (None, dict.fromkeys(parts)) if parts else (None,):
         reply = exercises.check(number, nothing)
         assert reply.right is None
-        assert str(reply) == "Put your answer into `answer`, then run this cell again."
+        assert repr(reply) == "Put your answer into `answer`, then run this cell again."
 
 
 @pytest.mark.parametrize("number", ["9.9", "", 1.1, None, "3.2"])
@@ -283,7 +283,7 @@ ANYTHING = st.recursive(
 def test_whatever_is_passed_gets_a_sentence(number, answer):
     reply = exercises.check(number, answer)
     assert reply.right in (True, False, None)
-    assert reply.told.strip().endswith((".", "?"))
+    assert repr(reply).endswith((".", "?"))
 
 
 @given(st.floats(-1, 1, allow_nan=False))
@@ -392,3 +392,53 @@ def test_what_a_solution_computed_in_the_run_is_right_and_nothing_else_is_said(n
     run = {cell.source: cell.outputs for cell in ran.result(notebooks.ROOT / "chapters" / f"{page}.ipynb").cells}
     assert run[check.source][-1].data["text/plain"].startswith("Put your answer into")
     assert run[solution.source][-1].data["text/plain"].startswith("Right. ")
+
+
+# The box on the page
+
+FILL = """(all) => {
+  const boxes = [...document.querySelectorAll(".tlx-exercise")];
+  return all.map(([place, texts]) => {
+    const fields = [...boxes[place].querySelectorAll("input, select")];
+    fields.forEach((field, i) => {
+      const option = [...(field.options ?? [])].find((each) => each.value.toLowerCase() === texts[i].toLowerCase());
+      field.value = option ? option.value : texts[i];
+    });
+    boxes[place].querySelector("button").click();
+    return boxes[place].querySelector(".tlx-told").textContent;
+  });
+}"""
+
+
+def typed(answer):
+    """Return what a reader types into the fields of a box."""
+    if isinstance(answer, dict):
+        return [text for each in answer.values() for text in typed(each)]
+    return [", ".join(map(str, answer)) if isinstance(answer, list) else str(answer)]
+
+
+@pytest.fixture(scope="module")
+def boxes(chromium):
+    """A page with the box of every exercise."""
+    page = chromium.new_page(viewport={"width": 360, "height": 900})
+    page.set_content("<!doctype html>" + "".join(exercises.check(number, None).html() for number in KNOWN))
+    page.locator(".tlx-exercise").nth(len(KNOWN) - 1).wait_for()
+    yield page
+    page.close()
+
+
+def test_a_box_says_what_the_check_says(boxes):
+    asked = [(number, right) for number, (right, _) in ANSWERS.items()]
+    asked += [(number, given_as(number, answer)) for number, answer, _ in WRONG]
+    told = boxes.evaluate(FILL, [[list(KNOWN).index(number), typed(answer)] for number, answer in asked])
+    for (number, answer), found in zip(asked, told, strict=True):
+        assert found == str(exercises.check(number, answer)).replace("`", ""), number
+
+
+def test_a_box_says_what_is_lacking_and_fits_a_phone(boxes):
+    told = boxes.evaluate(FILL, [[list(KNOWN).index("2.1"), [""]], [list(KNOWN).index("2.1"), ["many"]]])
+    assert told == [
+        f"There is nothing for {KNOWN['2.1']['asks']} yet.",
+        f"many is no number. Expected: {KNOWN['2.1']['asks']}.",
+    ]
+    assert boxes.evaluate("document.documentElement.scrollWidth") <= 360

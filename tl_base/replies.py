@@ -20,8 +20,8 @@ class Reply:
 
     Parameters
     ----------
-    right : bool or None
-        None as long as there is no answer.
+    right : bool
+        Whether it is.
     told : str
         A reason if it is right, a hint if it is not; text between backticks is code.
 
@@ -30,11 +30,11 @@ class Reply:
     Taught in: every chapter that has exercises.
     """
 
-    right: bool | None
+    right: bool
     told: str
 
     def __repr__(self) -> str:
-        return {True: "Right. ", False: "Not yet. ", None: ""}[self.right] + self.told
+        return f"{'Right' if self.right else 'Not yet'}. {self.told}"
 
     def _repr_markdown_(self) -> str:
         return repr(self)
