@@ -430,6 +430,7 @@ def boxes(chromium):
 def test_a_box_says_what_the_check_says(boxes):
     asked = [(number, right) for number, (right, _) in ANSWERS.items()]
     asked += [(number, given_as(number, answer)) for number, answer, _ in WRONG]
+    asked = [(number, answer) for number, answer in asked if typed(answer) != [""]]
     told = boxes.evaluate(FILL, [[list(KNOWN).index(number), typed(answer)] for number, answer in asked])
     for (number, answer), found in zip(asked, told, strict=True):
         assert found == str(exercises.check(number, answer)).replace("`", ""), number
@@ -439,6 +440,6 @@ def test_a_box_says_what_is_lacking_and_fits_a_phone(boxes):
     told = boxes.evaluate(FILL, [[list(KNOWN).index("2.1"), [""]], [list(KNOWN).index("2.1"), ["many"]]])
     assert told == [
         f"There is nothing for {KNOWN['2.1']['asks']} yet.",
-        f"many is no number. Expected: {KNOWN['2.1']['asks']}.",
+        f"Not yet. many is no number. Expected: {KNOWN['2.1']['asks']}.",
     ]
     assert boxes.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,7 +1,7 @@
 """What is said to an answer: a hint that names what may have gone wrong, for any value that anybody may pass."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,7 @@ def hint(asked: Mapping[str, Any], answer: object) -> str:
 def _of_number(asked: Mapping[str, Any], answer: object) -> str:
     one = _one(answer)
     try:
-        value = float("none" if isinstance(one, bool | np.bool_) else one.strip(" %") if isinstance(one, str) else one)
+        value = float("none" if isinstance(one, bool) else one.strip(" %") if isinstance(one, str) else one)
     except (TypeError, ValueError, OverflowError):
         raise _UnfitError(f"`{str(one)[:40]}` is of type {type(one).__name__} and no number.") from None
     if not math.isfinite(value):
@@ -96,7 +96,7 @@ def _of_word(asked: Mapping[str, Any], answer: object) -> str:
 def _of_set(asked: Mapping[str, Any], answer: object) -> str:
     if isinstance(answer, str):
         answer = answer.split(",")
-    items = list(answer) if isinstance(answer, Iterable) else [answer]
+    items = list(answer) if isinstance(answer, Collection) else [answer]
     given, right = {_term(_one(item)) for item in items}, set(map(_term, asked["set"]))
     return asked["extra"] if given - right else asked["missing"] if right - given else ""
 
@@ -117,14 +117,17 @@ _KINDS = {"number": _of_number, "word": _of_word, "set": _of_set, "parts": _of_p
 
 def _one(answer: object) -> Any:
     """Return what is in a list or an array of one."""
-    held = np.asarray(list(answer) if isinstance(answer, set | frozenset) else answer, dtype=object)
-    if held.size != 1:
-        raise _UnfitError(f"That is {held.size} values.")
-    return held.item()
+    if hasattr(answer, "ndim"):
+        answer = np.asarray(answer).ravel().tolist()
+    if not isinstance(answer, Collection) or isinstance(answer, str | bytes | Mapping):
+        return answer
+    if len(answer) != 1:
+        raise _UnfitError(f"That is {len(answer)} values.")
+    return _one(next(iter(answer)))
 
 
 def _term(one: object) -> str:
     """Return a word or a number as it is compared: no matter the case, spaces, underscores, quotes and folders."""
-    if isinstance(one, int | float | np.number):
+    if isinstance(one, int | float):
         return f"{one:g}"
     return " ".join(str(one).casefold().rsplit("/")[-1].replace("_", " ").strip(" .!?'\"`").split())

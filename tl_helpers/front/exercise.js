@@ -11,6 +11,7 @@ import { button, keepKeys, listOf, make } from "./common.js";
  * @property {[number, number]} [number]
  * @property {boolean} [share]
  * @property {string[]} [word]
+ * @property {string[]} [choices]
  * @property {(string | number)[]} [set]
  * @property {Record<string, Asked>} [parts]
  * @property {any[]} [wrong]
@@ -60,7 +61,8 @@ function hint(asked, text) {
  */
 function field(asked) {
   if (!asked.word) return make("input", { type: "text", size: asked.set ? 24 : 8, autocomplete: "off" });
-  const words = [asked.word[0], ...(asked.wrong ?? []).map(([several]) => several[0])].sort();
+  const firsts = [asked.word[0], ...(asked.wrong ?? []).map(([several]) => several[0])];
+  const words = asked.choices ?? firsts.sort();
   return listOf([["", "choose"], ...words.map((word) => /** @type {[string, string]} */ ([word, word]))], "");
 }
 
