@@ -8,8 +8,8 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
-_SUBMODULES: tuple[str, ...] = ("data", "knowledge", "looks", "measures", "models", "origins", "plots", "records")
-_SUBMODULES += ("reports", "results", "rules", "training", "transfer", "widgets")
+_SUBMODULES: tuple[str, ...] = ("data", "exercises", "knowledge", "looks", "measures", "models", "origins", "plots")
+_SUBMODULES += ("records", "reports", "results", "rules", "training", "transfer", "widgets")
 
 __all__ = list(_SUBMODULES)
 

@@ -29,6 +29,7 @@ from tl_base import files
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPARED = "nbval-check-output"
+SOLUTION = "solution"  # the tag of a cell that is folded, as is what it prints, on the site and in JupyterLab
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_TIMEOUT = 600  # seconds
 LONGEST_OUTPUT = 15  # lines; nobody compares more by eye
@@ -45,7 +46,6 @@ HIDDEN = {  # what JupyterLab is told to fold, so that it folds what the site fo
     "remove-cell": {"source_hidden": True},
     "hide-cell": {"source_hidden": True, "outputs_hidden": True},
 }
-SOLUTION = "solution"  # a cell that may say for itself what is folded
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
@@ -105,8 +105,6 @@ def fold(cell: NotebookNode) -> None:
     """Fold in JupyterLab, in place, what the tags of a code cell fold on the site; unfold everything else."""
     tags = cell.metadata.get("tags", [])
     hidden = {name: value for tag in tags for name, value in HIDDEN.get(tag, {}).items()}
-    if cell.cell_type == "code" and SOLUTION in tags:
-        return
     cell.metadata.pop("jupyter", None)
     if cell.cell_type == "code" and hidden:
         cell.metadata["jupyter"] = hidden
