@@ -6,7 +6,7 @@ Taught in: chapter 4.1 (Results).
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -139,6 +139,11 @@ def _estimate(rows: pd.DataFrame, claim: Claim, gone: pd.Series) -> Estimate:
     return contrasts.estimate(blocks)
 
 
+_UNTOLD = Claim(
+    key="", paper="", claim="", differs="", experiments=(), ahead=(), expected="open", margin=1.0, seen=""
+)  # what no paper claims
+
+
 def difference(
     table: pd.DataFrame,
     ahead: str,
@@ -181,13 +186,9 @@ def difference(
     -----
     Its parameters are many because each says what is compared. Taught in: chapter 4.1 (Results).
     """
-    claim = Claim(
+    claim = replace(
+        _UNTOLD,
         key=f"{ahead} against {behind}",
-        paper="",
-        claim="",
-        differs="",
-        seen="",
-        expected="open",
         experiments=tuple(experiments),
         ahead=(ahead,),
         behind=(behind,),
@@ -196,7 +197,6 @@ def difference(
         networks=(network,),
         labels=(labels,),
         steps=steps,
-        margin=1.0,
     )
     return find(table, claim).estimate
 
