@@ -167,24 +167,17 @@ def difference(
     pair : {"far", "near"}
     labels : int
         Per class.
-    experiments, network, steps
-        Where the runs are; as in `Claim`.
-    what : str
-        What is compared where it is not test accuracy, such as ``"shifts/rotated"``.
+    experiments, network, steps, what
+        As in `Claim`, one each. They are many because each says what is compared.
 
     Returns
     -------
     contrasts.Estimate
-        Of ahead - behind, in percentage points, over trainings of the source and draws of labels.
-
-    Raises
-    ------
-    ExperimentError
-        If runs are missing.
+        Of ahead - behind, in percentage points. `ExperimentError` as for `find`.
 
     Notes
     -----
-    Its parameters are many because each says what is compared. Taught in: chapter 4.1 (Results).
+    Taught in: chapter 4.1 (Results).
     """
     claim = replace(
         _UNTOLD,
