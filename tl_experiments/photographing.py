@@ -7,6 +7,7 @@ import base64
 import functools
 import hashlib
 import io
+import itertools
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ MOST_CLASSES = 8
 KINDS = ("cardboard", "glass", "metal")  # of TrashNet, what the page offers as examples
 PER_KIND = 12
 QUALITY = 75  # of the examples as WebP
+FOLDER = "_static"  # of the site, where they lie
 PARTS = 8  # files that the weights lie in on the site: so many steps has the bar that says how much is there
 # What is trained side by side, and the arm of the book that it looks like in figures.
 ARMS = {
@@ -88,7 +90,7 @@ def parts() -> dict[str, bytes]:
     told = b"".join(np.ascontiguousarray(array).tobytes() for array in weights().values())
     digest = hashlib.sha256(told).hexdigest()[:8]
     ends = [len(told) * i // PARTS // 2 * 2 for i in range(PARTS + 1)]
-    cut = zip(ends, ends[1:], strict=False)
+    cut = itertools.pairwise(ends)
     return {f"backbone_{digest}_{i}": told[start:end] for i, (start, end) in enumerate(cut, 1)}
 
 
@@ -98,7 +100,7 @@ def write_weights(folder: files.PathLike) -> list[Path]:
     Parameters
     ----------
     folder : path-like
-        It is made where it is missing; the site's is ``_static``.
+        It is made where it is missing; the site's is `FOLDER`.
 
     Returns
     -------
@@ -135,7 +137,7 @@ def told_of_weights() -> dict[str, Any]:
     layout = [{"name": name, "shape": list(array.shape)} for name, array in weights().items()]
     listed = [{"name": name, "bytes": size} for name, size in sizes.items()]
     text = sum((size + 2) // 3 * 4 for size in sizes.values())
-    return {"folder": "_static", "parts": listed, "bytes": sum(sizes.values()), "text": text, "layout": layout}
+    return {"folder": FOLDER, "parts": listed, "bytes": sum(sizes.values()), "text": text, "layout": layout}
 
 
 @functools.cache
@@ -159,7 +161,7 @@ def examples() -> dict[str, Any]:
             Image.fromarray(photographs.read(path, SIZE, SIZE).pixels).save(stored, "WEBP", quality=QUALITY, method=6)
             text = base64.b64encode(stored.getvalue()).decode()
             pictures.append({"label": label, "name": path.stem, "data": text})
-    told = "36 photographs of rubbish from TrashNet (Gary Thung and Mindy Yang, MIT licence)"
+    told = f"{len(pictures)} photographs of rubbish from TrashNet (Gary Thung and Mindy Yang, MIT licence)"
     return {"names": list(KINDS), "type": "image/webp", "told": told, "pictures": pictures}
 
 
@@ -180,9 +182,7 @@ class Photograph(Page, program=FRONT / "photographs.js"):
         known = page_looks(ARMS.values())
         looks = {name: known[arm] for name, arm in ARMS.items()}
         arms = {"arms": [{"name": name} for name in ARMS], "looks": looks, "most_classes": MOST_CLASSES}
-        super().__init__(
-            content={"network": network(), "weights": told_of_weights()} | arms | {"examples": examples()}
-        )
+        super().__init__(content={"network": network(), "weights": told_of_weights()} | arms | {"examples": examples()})
         self.on_msg(self._heard)
 
     def __repr__(self) -> str:
