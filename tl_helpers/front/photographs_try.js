@@ -1,0 +1,225 @@
+// The fourth part of the page: a picture that the networks never saw is named, or is none of these.
+
+import { make } from "./common.js";
+import { Camera } from "./photographs_camera.js";
+import { fromTransfer } from "./photographs_files.js";
+import { readPicture, thumb } from "./photographs_read.js";
+import { nearestList, shareCards, topOf } from "./photographs_shares.js";
+import { picker } from "./pad.js";
+
+/** @import { Shared } from "./photographs.js" */
+/** @import { Named } from "./photographs_engine.js" */
+/** @import { Outcome } from "./photographs_outcome.js" */
+/** @import { Train } from "./photographs_train.js" */
+/** @typedef {Uint8Array<ArrayBuffer>} Pixels */
+
+const NEAR = 5;
+const USUAL = 95; // of 100 training pictures that count as known, to begin with
+const LARGE = 190;
+const BREAK = 300; // milliseconds between two pictures of an open camera
+
+/**
+ * The limit on the distance at which so many of 100 training pictures still count as known.
+ * @param {number[]} distances the smallest first
+ * @param {number} known
+ */
+export function limitAt(distances, known) {
+  if (!distances.length) return Infinity;
+  return distances[Math.min(distances.length - 1, Math.floor((known / 100) * distances.length))];
+}
+
+export class Try {
+  /**
+   * @param {Shared} shared
+   * @param {Train} train
+   */
+  constructor(shared, train) {
+    this.shared = shared;
+    this.train = train;
+    this.pixels = /** @type {Pixels | null} */ (null);
+    this.named = /** @type {{ named: Named, outcome: Outcome } | null} */ (null);
+    this.asking = false;
+    this.waiting = false;
+    this.watching = 0;
+    const { opener, input } = picker(
+      "Choose a picture …",
+      { accept: "image/*" },
+      ([file]) => file && this.take(file),
+    );
+    const photo = picker("Take a photo …", { accept: "image/*", capture: "environment" }, ([file]) => {
+      if (file) this.take(file);
+    });
+    this.camera = new Camera("Point the camera");
+    this.camera.opener.addEventListener("click", () => this.watch());
+    this.place = make("div", { class: "tlx-photos-shown" }, "No picture yet. Drop or paste one here.");
+    this.top = make("p", { role: "status", "aria-live": "polite" });
+    this.cards = make("div");
+    this.near = make("div");
+    this.slider = make("input", { type: "range", min: 50, max: 100, step: 1, value: USUAL });
+    this.slider.addEventListener("input", () => this.show());
+    this.limit = make("p", { class: "tlx-facts" });
+    const parts = [this.place, opener, input, photo.opener, photo.input, ...this.camera.nodes];
+    const drop = make("div", {
+      class: "tlx-class",
+      tabindex: 0,
+      role: "group",
+      "aria-label": "Picture to try",
+    }, ...parts);
+    this.receive(drop);
+    const label = make("label", {}, "of 100 training pictures, so many count as known ", this.slider);
+    const side = make("div", {}, this.top, this.cards, this.near);
+    this.nodes = [
+      make("p", { class: "tlx-sentence" }, "4. Try a picture that they never saw"),
+      make("div", { class: "tlx-try" }, drop, side),
+      make("div", { class: "tlx-controls" }, label),
+      this.limit,
+    ];
+    this.say("Train first: then the networks name what you show them here.");
+    train.listen(() => this.retry());
+  }
+
+  /** @param {string} words */
+  say(words) {
+    if (this.top.textContent !== words) this.top.textContent = words;
+  }
+
+  /**
+   * Take what is dropped on an element, or pasted while it has the focus.
+   * @param {HTMLElement} node
+   */
+  receive(node) {
+    const take = async (/** @type {DataTransfer | null} */ transfer) => {
+      const [found] = await fromTransfer(transfer);
+      if (found) this.take(await found.read());
+      else this.say("What came is no file. Save the picture as a file, then drop that here.");
+    };
+    node.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      node.classList.add("tlx-over");
+    });
+    node.addEventListener("dragleave", () => node.classList.remove("tlx-over"));
+    node.addEventListener("drop", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      node.classList.remove("tlx-over");
+      take(event.dataTransfer);
+    });
+    node.addEventListener("paste", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      take(event.clipboardData);
+    });
+  }
+
+  /** @param {File} file */
+  async take(file) {
+    try {
+      this.put(await readPicture(file));
+    } catch (error) {
+      this.say(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** @param {Pixels} pixels */
+  put(pixels) {
+    this.pixels = pixels;
+    const shown = make("div", { role: "img", "aria-label": "The picture to try" }, thumb(pixels, LARGE));
+    this.place.replaceChildren(shown);
+    this.ask();
+  }
+
+  // While the camera is open, what it sees is named again and again.
+  async watch() {
+    const turn = this.watching += 1;
+    while (turn === this.watching && this.place.isConnected) {
+      await new Promise((resolve) => setTimeout(resolve, BREAK));
+      const pixels = this.camera.frame();
+      if (pixels && !this.asking && turn === this.watching) this.put(pixels);
+      if (!this.camera.on && !this.camera.opening) return;
+    }
+  }
+
+  // A training told something new.
+  retry() {
+    const { current } = this.train;
+    if (!current?.results[0]) return;
+    if (this.pixels) this.ask();
+    else this.say("Show a picture: drop it here, paste it, choose a file or use the camera.");
+    this.showLimit(current);
+  }
+
+  // One question at a time; of those that wait, only the newest counts.
+  async ask() {
+    const { current } = this.train;
+    if (!this.pixels) return;
+    if (!current || !this.train.ready) {
+      return this.say("The picture is here. Train first: then the networks name it.");
+    }
+    this.waiting = this.asking;
+    if (this.asking) return;
+    this.asking = true;
+    try {
+      const of = { pixels: this.pixels };
+      const { named } = await this.train.asking.name({ do: "name", of, nearest: NEAR });
+      if (current === this.train.current) {
+        this.named = { named, outcome: current };
+        this.show();
+      } else this.waiting = true;
+    } catch (error) {
+      this.say(`The picture was not named: ${error instanceof Error ? error.message : error}. Try it again.`);
+    }
+    this.asking = false;
+    if (this.waiting) this.ask();
+  }
+
+  /** @param {Outcome} outcome */
+  showLimit({ distances, ended }) {
+    const known = Number(this.slider.value);
+    this.slider.setAttribute("aria-valuetext", `${known} of 100 training pictures count as known`);
+    if (!distances.length) {
+      this.limit.textContent = ended ? "" : "The limit for “none of these” is known when the training ends.";
+      return;
+    }
+    const limit = limitAt(distances, known);
+    this.limit.textContent =
+      `A picture is none of these if it is farther than ${
+        limit.toFixed(2)
+      } from every training picture. By that limit, ` +
+      `${known} of 100 training pictures are known when they are compared with the others. Further left, more ` +
+      "pictures are none of these, and more that belong are turned away.";
+  }
+
+  show() {
+    const { current } = this.train;
+    if (current) this.showLimit(current);
+    if (!this.named) return;
+    const { named: { shares, nearest, distance }, outcome } = this.named;
+    const { arms, names, distances } = outcome;
+    this.cards.replaceChildren(shareCards(arms, this.shared.content.looks, names, shares));
+    const near = nearest.flatMap(({ id, similarity }) => {
+      const picture = this.shared.album.find(id);
+      return picture ? [{ picture, similarity }] : [];
+    });
+    const title = make("p", {}, "The training pictures that are most like it:");
+    this.near.replaceChildren(title, nearestList(near, this.shared.album.names));
+    const limit = limitAt(distances, Number(this.slider.value));
+    const words = arms.flatMap((name, arm) =>
+      shares[arm]?.length ? [`${name}: ${names[topOf(shares[arm])]}`] : []
+    );
+    const far = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}`;
+    if (distances.length && distance > limit) {
+      return this.say(
+        `None of these (${far}): it is unlike all that was shown. If it had to be one of them, ${
+          words.join("; ")
+        }.`,
+      );
+    }
+    this.say(`${words.join("; ")}.${distances.length ? ` It is like what was shown (${far}).` : ""}`);
+  }
+
+  end() {
+    this.watching += 1;
+    this.camera.close();
+  }
+}
