@@ -96,8 +96,16 @@ export class Album {
   set(state) {
     this.state = state;
     const pixels = state.pictures.map((each) => each.pixels);
+    this.forget();
     this.groups = groupsOf(this.twins.links(pixels), state.pictures.length);
     for (const changed of this.listeners) changed();
+  }
+
+  // Compare no more with pictures that undoing cannot bring back.
+  forget() {
+    if (this.twins.known.size < 2 * MOST_PICTURES) return;
+    const states = [...this.past, this.state];
+    this.twins.keep(new Set(states.flatMap(({ pictures }) => pictures.map(({ pixels }) => pixels))));
   }
 
   /** @returns {boolean} whether there was something to undo */
@@ -134,6 +142,18 @@ export class Album {
   begin(names, taken) {
     const pictures = taken.map(({ pixels, name, label }) => ({ id: this.count += 1, pixels, label, name }));
     this.to({ classes: names.map((name) => this.fresh(tidy(name))), pictures });
+  }
+
+  /**
+   * Show what was kept, before anything else was done.
+   * @param {string[]} names
+   * @param {Picture[]} pictures
+   */
+  restore(names, pictures) {
+    this.count = Math.max(this.count, ...pictures.map(({ id }) => id));
+    const known = names.slice(0, MOST_CLASSES).map((name) => this.fresh(tidy(name)));
+    while (known.length < LEAST_CLASSES) known.push(this.fresh(""));
+    this.set({ classes: known, pictures: pictures.filter(({ label }) => known[label]) });
   }
 
   /** @param {number[]} ids */
