@@ -184,14 +184,10 @@ export class Detail {
       const found = await this.train.asking.occlude(question, (share) => (bar.value = share));
       if (turn !== this.looking) return;
       const words = mapWords(found, SIDE, current.names[label]);
-      const attributes = "Bright: where covering costs most. Dark: where it costs nothing.";
-      const figure = make(
-        "figure",
-        {},
-        spotlight(picture.pixels, found, words),
-        make("figcaption", {}, attributes),
-      );
-      this.map.replaceChildren(figure);
+      const under = "Bright: where covering costs most. Dark: where it costs nothing.";
+      const shown = [thumb(picture.pixels), spotlight(picture.pixels, found, words)];
+      shown[0].setAttribute("aria-hidden", "true");
+      this.map.replaceChildren(make("figure", {}, ...shown, make("figcaption", {}, under)));
       this.say(`${words} The network was trained on this picture too.`);
     } catch (error) {
       if (turn !== this.looking) return;

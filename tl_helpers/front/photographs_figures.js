@@ -1,8 +1,8 @@
 // The figures of a training on photographs: shares right with their intervals, and the learning curve.
 
-import { inked, marker, scale } from "./charts.js";
+import { inked, key, marker, scale } from "./charts.js";
 import { draw, make } from "./common.js";
-import { percent } from "./numbers.js";
+import { percent, whole } from "./numbers.js";
 import { ofHundred } from "./photographs_words.js";
 
 /** @import { Look, Looks } from "./charts.js" */
@@ -29,6 +29,13 @@ function picture(high, words) {
  */
 function line(svg, x1, y1, x2, y2, more) {
   svg.append(draw("line", { x1, y1, x2, y2, ...more }));
+}
+
+/** @param {Look} look */
+export function markedKey(look) {
+  const svg = key(look);
+  svg.append(marker(look, 15, 5, 4));
+  return svg;
 }
 
 /** @param {Look} look */
@@ -108,7 +115,9 @@ export function curveFigure(points, arms, looks) {
     }
   });
   const told = "Share of test pictures right; bars: one standard deviation over the draws";
-  return make("figure", {}, make("figcaption", {}, told), svg);
+  const legend = arms.map((name) => make("span", {}, markedKey(looks[name]), " ", name));
+  const caption = make("figcaption", {}, told);
+  return make("figure", {}, caption, svg, make("div", { class: "tlx-legend" }, ...legend));
 }
 
 /** @param {Outcome} outcome */
@@ -121,7 +130,7 @@ export function shareTable(outcome) {
       ? [
         `${found.right} of ${found.of}`,
         percent(found.share),
-        `${ofHundred(found.low)} to ${ofHundred(found.high)} %`,
+        `${ofHundred(found.low)} to ${whole(found.high)}`,
       ]
       : ["–", "–", "–"];
     return [name, ...cells, seconds === undefined ? "–" : `${seconds.toFixed(2)} s`];

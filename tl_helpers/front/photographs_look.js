@@ -1,7 +1,7 @@
 // The third part of the page: which pictures are taken for what, and what moves when a label is changed.
 
 import { button, make, offer } from "./common.js";
-import { several } from "./numbers.js";
+import { several, whole } from "./numbers.js";
 import { Detail } from "./photographs_detail.js";
 import { thumb } from "./photographs_read.js";
 import { moved } from "./photographs_words.js";
@@ -13,7 +13,6 @@ import { moved } from "./photographs_words.js";
 
 const SHOWN = 18; // pictures in a cell of the table, until all are asked for
 const WORST = 12;
-const SMALL = 44; // side of a picture in the table, in pixels of the page
 
 export class Look {
   /**
@@ -25,7 +24,9 @@ export class Look {
     this.train = train;
     this.outcome = /** @type {Outcome | null} */ (null);
     this.all = /** @type {Set<string>} */ (new Set()); // cells that show all their pictures
-    this.arm = make("select", { onchange: () => this.show() });
+    this.shown = /** @type {unknown[]} */ ([]); // what is on the page: a result, names, a network
+    this.wanted = 0;
+    this.arm = make("select", { onchange: () => this.choose() });
     this.change = make("p", { class: "tlx-status", role: "status", "aria-live": "polite" });
     this.wrong = make("div");
     this.matrix = make("div", { class: "tlx-photos-wide" });
@@ -40,7 +41,11 @@ export class Look {
       this.detail.node,
     );
     this.wait = make("p", {}, "Train first: then you see here which pictures are taken for what.");
-    this.nodes = [make("p", { class: "tlx-sentence" }, "3. Look at the answers"), this.wait, this.body];
+    this.nodes = /** @type {HTMLElement[]} */ ([
+      make("p", { class: "tlx-sentence" }, "3. Look at the answers"),
+      this.wait,
+      this.body,
+    ]);
     train.listen(() => this.update());
     shared.album.listen(() => this.detail.refresh());
   }
@@ -51,9 +56,17 @@ export class Look {
     if (!current?.results[0]) return;
     this.outcome = current;
     const there = current.arms.map((words, value) => ({ words, value, off: !current.results[value]?.of }));
-    const chosen = Number(this.arm.value || 0);
-    offer(this.arm, there, there[chosen].off ? 0 : chosen);
+    offer(this.arm, there, there[this.wanted].off ? 0 : this.wanted);
+    const arm = Number(this.arm.value);
+    const shown = [current.results[arm], current.names, arm];
+    if (shown.every((each, i) => each === this.shown[i])) return this.detail.refresh();
+    this.shown = shown;
     this.show();
+  }
+
+  choose() {
+    this.wanted = Number(this.arm.value);
+    this.update();
   }
 
   show() {
@@ -114,7 +127,7 @@ export class Look {
       "aria-label": `${words}. Look at it`,
       "data-place": `${where}-${id}`,
       onclick: () => this.open(id),
-    }, thumb(pixels, SMALL));
+    }, thumb(pixels));
   }
 
   /**
@@ -136,7 +149,7 @@ export class Look {
       const { names, pictures } = outcome;
       const told = [
         `is ${names[pictures[row].label]}`,
-        `named ${names[named]}, ${Math.round(100 * share)} %`,
+        `named ${names[named]}, ${whole(share)}`,
       ];
       const lines = told.map((words) => make("span", {}, words));
       return make("li", {}, this.picture(outcome, row, arm, "worst"), ...lines);

@@ -2,7 +2,7 @@
 
 import { make } from "./common.js";
 import { contextOf } from "./images.js";
-import { percent, points, sum } from "./numbers.js";
+import { points, sum, whole } from "./numbers.js";
 
 /** @import { Answer } from "./photographs_engine.js" */
 /** @typedef {Answer & { do: "occluded" }} Occluded */
@@ -77,17 +77,17 @@ export function mapWords({ side, patch, stride, drops, share }, size, name) {
   });
   const most = places.reduce((top, each) => each.drop > top.drop ? each : top);
   if (most.drop < FLAT) {
-    return `Wherever one part is covered, the share of “${name}” (${percent(share)}) falls by less than ` +
+    return `Wherever one part is covered, the share of “${name}” (${whole(share)}) falls by less than ` +
       `${points(FLAT)} points: no single place decides.`;
   }
   const falls = (/** @type {typeof places} */ some) => sum(some.map(({ drop }) => Math.max(0, drop)));
   const around = falls(places.filter(({ outside }) => outside)) / falls(places);
   const area = places.filter(({ outside }) => outside).length / places.length;
   const first =
-    `The share of “${name}” falls most, from ${percent(share)} to ${percent(share - most.drop)}, where the ` +
+    `The share of “${name}” falls most, from ${whole(share)} to ${whole(share - most.drop)}, where the ` +
     `picture is covered ${placeName(most.row, most.column)}.`;
-  const second = `Of all that covering takes away, ${percent(around)} is lost around the middle, which is ` +
-    `${percent(area)} of the places.`;
+  const second = `Of all that covering takes away, ${whole(around)} is lost around the middle, which is ` +
+    `${whole(area)} of the places.`;
   const third = around > area
     ? "If that is background, the network has learned the background: take pictures of the same thing in other places."
     : "That is where a thing usually is; look whether it is the thing.";

@@ -21,7 +21,7 @@ export class Report {
     this.verdict = make("ul", { class: "tlx-verdict" });
     this.held = make("p", { class: "tlx-note" });
     this.labels = make("div");
-    this.nodes = [this.results, this.verdict, this.held, this.labels];
+    this.nodes = /** @type {HTMLElement[]} */ ([this.results, this.verdict, this.held, this.labels]);
   }
 
   /** @param {Outcome} outcome */

@@ -2,6 +2,7 @@
 
 import { key } from "./charts.js";
 import { make } from "./common.js";
+import { whole } from "./numbers.js";
 import { thumb } from "./photographs_read.js";
 
 /** @import { Looks } from "./charts.js" */
@@ -9,9 +10,6 @@ import { thumb } from "./photographs_read.js";
 
 /** @type {(shares: number[]) => number} */
 export const topOf = (shares) => shares.indexOf(Math.max(...shares));
-
-/** @param {number} share */
-const rounded = (share) => `${Math.round(100 * share)} %`;
 
 /**
  * @param {string[]} arms
@@ -27,7 +25,7 @@ export function shareCards(arms, looks, names, shares) {
       ? names.map((each, k) => {
         const bar = make("meter", { min: 0, max: 1, value: own[k], "aria-label": each });
         const label = make("span", { title: each }, `${k === topOf(own) ? "▸ " : ""}${each}`);
-        return make("div", { class: "tlx-chance" }, label, bar, make("span", {}, rounded(own[k])));
+        return make("div", { class: "tlx-chance" }, label, bar, make("span", {}, whole(own[k])));
       })
       : [make("span", {}, "no answer yet")];
     return make("div", { class: "tlx-arm", role: "group", "aria-label": name }, title, ...rows);
@@ -49,9 +47,9 @@ export function nearestList(nearest, names, open) {
       ? make(
         "button",
         { type: "button", class: "tlx-thumb", ...told, onclick: () => open(id) },
-        thumb(pixels, 64),
+        thumb(pixels),
       )
-      : make("span", { role: "img", ...told }, thumb(pixels, 64));
+      : make("span", { role: "img", ...told }, thumb(pixels));
     return make("li", {}, shown, make("span", {}, names[label]), make("span", {}, similarity.toFixed(2)));
   });
   return make("ul", { class: "tlx-photos-worst" }, ...items);

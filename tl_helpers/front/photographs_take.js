@@ -70,7 +70,7 @@ export class Take {
     this.train = train;
     this.buttons = OFFERED.map((arm) => button(`Save the head: ${train.arms[arm]}`, () => this.give(arm)));
     this.status = make("p", { class: "tlx-status", role: "status", "aria-live": "polite" });
-    this.nodes = [
+    this.nodes = /** @type {HTMLElement[]} */ ([
       make("p", { class: "tlx-sentence" }, "5. Take it along"),
       make(
         "p",
@@ -82,7 +82,7 @@ export class Take {
       make("div", { class: "tlx-actions" }, ...this.buttons),
       this.status,
       make("pre", { tabindex: 0, "aria-label": "Python" }, PYTHON),
-    ];
+    ]);
     train.listen(() => this.update());
     this.update();
   }

@@ -42,7 +42,7 @@ export class Train {
     this.status = make("p", { class: "tlx-status", role: "status", "aria-live": "polite" });
     this.looked = make("p", { class: "tlx-facts" });
     this.report = new Report(this.arms, shared.content.looks);
-    this.nodes = this.parts();
+    this.nodes = /** @type {HTMLElement[]} */ (this.parts());
     this.say(
       `The network's weights are not part of this page. They are loaded once, ${this.size}, when you press ` +
         "“Load the network” or “Train”. After that, nothing is loaded any more: you may go offline.",

@@ -57,6 +57,7 @@ export class Try {
     this.near = make("div");
     this.slider = make("input", { type: "range", min: 50, max: 100, step: 1, value: USUAL });
     this.slider.addEventListener("input", () => this.show());
+    this.known = make("output", {}, String(USUAL));
     this.limit = make("p", { class: "tlx-facts" });
     const parts = [this.place, opener, input, photo.opener, photo.input, ...this.camera.nodes];
     const drop = make("div", {
@@ -66,14 +67,20 @@ export class Try {
       "aria-label": "Picture to try",
     }, ...parts);
     this.receive(drop);
-    const label = make("label", {}, "of 100 training pictures, so many count as known ", this.slider);
+    const label = make(
+      "label",
+      {},
+      "of 100 training pictures, so many count as known ",
+      this.slider,
+      this.known,
+    );
     const side = make("div", {}, this.top, this.cards, this.near);
-    this.nodes = [
+    this.nodes = /** @type {HTMLElement[]} */ ([
       make("p", { class: "tlx-sentence" }, "4. Try a picture that they never saw"),
       make("div", { class: "tlx-try" }, drop, side),
       make("div", { class: "tlx-controls" }, label),
       this.limit,
-    ];
+    ]);
     this.say("Train first: then the networks name what you show them here.");
     train.listen(() => this.retry());
   }
@@ -176,6 +183,7 @@ export class Try {
   /** @param {Outcome} outcome */
   showLimit({ distances, ended }) {
     const known = Number(this.slider.value);
+    this.known.textContent = String(known);
     this.slider.setAttribute("aria-valuetext", `${known} of 100 training pictures count as known`);
     if (!distances.length) {
       this.limit.textContent = ended ? "" : "The limit for “none of these” is known when the training ends.";

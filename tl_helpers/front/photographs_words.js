@@ -1,6 +1,6 @@
 // What a training says, in sentences: how sure one can be, what was held back, what more pictures would tell.
 
-import { percent, several, signed } from "./numbers.js";
+import { several, signed, whole } from "./numbers.js";
 import { neededAgainst, SURE } from "./photographs_outcome.js";
 
 /** @import { CurvePoint } from "./photographs_engine.js" */
@@ -83,8 +83,8 @@ function between(outcome, { only, other, chance, needed }, { against, ahead, ope
   if (!only && !other) return `${open}: ${first} and ${second} are right on the same pictures.`;
   const sure = chance < SURE;
   const odds = chance < 0.005 ? "fewer than 1 of 100 tries" : `${ofHundred(chance)} of 100 tries`;
-  const counts = `Only ${first} is right on ${several(only, "picture")}, only ${second} on ${other}; ` +
-    `a fair coin divides as unevenly in ${odds}.`;
+  const counts = `Right with ${first} alone: ${several(only, "picture")}; with ${second} alone: ${other}. ` +
+    `A fair coin divides as unevenly in ${odds}.`;
   return `${sure ? (only > other ? ahead : behind) : open}. ${counts}${sure ? "" : more(needed, outcome)}`;
 }
 
@@ -154,9 +154,11 @@ export function worth(points, arms) {
     );
   } else if (early.perClass < last.perClass) {
     lines.push(
-      `With ${several(early.perClass, "picture")} a class, ${arms[0]} are as good as ${arms[1]} with ` +
-        `${last.perClass} (${percent(early.share)} and ${
-          percent(last.share)
+      `With ${several(early.perClass, "picture")} a class, ${arms[0]} are at least as good as ${
+        arms[1]
+      } with ` +
+        `${last.perClass} (${whole(early.share)} and ${
+          whole(last.share)
         }): so many labels the transfer saves.`,
     );
   } else {
