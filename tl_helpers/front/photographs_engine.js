@@ -3,7 +3,10 @@
 // The page owns the pictures; the worker keeps, by the picture's id, what its networks make of each ("see"), so that
 // no large array travels twice. A question with `ask` or `run` is answered with the same number. Questions are
 // answered in the order in which they come; while it trains or covers a picture, the worker pauses often enough that
-// "see", "name", "stop" and "forget" are answered in between. A new "train" ends one that still runs.
+// "see", "name", "stop" and "forget" are answered in between. A new "train" ends one that still runs, and so does a new
+// "occlude".
+
+import { Networks } from "./photographs_networks.js";
 
 /**
  * What to build: `tl_base/efficientnet.py`, in numbers. Names of layers follow from it, as they do there.
@@ -46,11 +49,11 @@
  */
 /** @typedef {"wasm" | "plain"} Path WebAssembly, or plain JavaScript, which every browser can do */
 /**
- * What was held back, and when. Every picture is held back once, in the fold `parts[row]`.
+ * What was held back, and when: every picture once, in the fold `parts[row]`.
  * @typedef {object} Plan
- * @property {number} folds 2 to 10; 0 if nothing can be held back (a class has one group of pictures alone)
- * @property {boolean} one every picture (or group of like pictures) is held back on its own
- * @property {number[]} parts the fold in which each row is held back
+ * @property {number} folds 2 to 10; 0 if nothing can be held back
+ * @property {boolean} one of each class, one picture (or group of like pictures) is held back at a time
+ * @property {number[]} parts the fold in which each row is held back; -1: never, as its class has one group alone
  * @property {number} groups how many groups of pictures there are
  */
 /**
@@ -58,13 +61,12 @@
  * @typedef {object} Result
  * @property {number} arm
  * @property {Float32Array<ArrayBuffer>} shares rows * classes: what it said of each picture when it was held back
- * @property {number[]} answers the class it named, by row
+ * @property {number[]} answers the class it named then, by row; -1 if it was never held back
  * @property {number} right how many of them are right
- * @property {number} of how many were held back: all, or 0 if none could be
- * @property {number} low Wilson's 95 % interval of right / of
- * @property {number} high
+ * @property {number} of how many were held back
+ * @property {number} folds as in the plan; the fine-tuned network has 5 at most: the fold modulo that number
  * @property {number} seconds that its heads took
- * @property {number} steps of the solver, for the network trained on all pictures
+ * @property {number} steps of the solver, or of training, for the network trained on all pictures
  */
 /**
  * One point of the learning curve: a mean over draws of test pictures and of `perClass` others to train on.
@@ -78,12 +80,12 @@
 /**
  * What a network says of a picture.
  * @typedef {object} Named
- * @property {number[][]} shares by arm and class
- * @property {{ id: number, similarity: number }[]} nearest training pictures by the cosine of the ImageNet features
- *   (standardised as for the head), the most similar first; the picture itself is left out
- * @property {number} distance 1 - similarity to the nearest training picture: 0 (the same) to 2
- * @property {number} farther share of the training pictures that are nearer than this one to their own nearest picture
- *   of another group; 1: this one is farther than all of them
+ * @property {number[][]} shares by arm and class; empty for an arm whose head is not trained (yet)
+ * @property {{ id: number, similarity: number }[]} nearest training pictures by the cosine of the ImageNet features,
+ *   the most similar first; of a training picture those of other groups
+ * @property {number} distance 1 - similarity to the nearest: 0 (the same) to 1 (nothing in common)
+ * @property {number} farther share of the training pictures whose own distance to the nearest picture of another group
+ *   is smaller; 1: this one is farther than all of them
  */
 /**
  * What the worker answers. `distances` are what a limit for "none of these" is read from: for each training picture
@@ -91,6 +93,8 @@
  * larger than the limit; `distances[Math.floor(0.95 * n)]` is a good one to begin with.
  * "occluded": a grey square of `patch` pixels covers the picture at `side` * `side` places, `stride` pixels apart;
  * `drops[place]` is how much the share of the class fell (rows from the top), `share` what it is with nothing covered.
+ * A "curve" holds all points so far; there is none if a class has one group of pictures alone. "failed": `ask` is what
+ * the question had as `ask`, `run` or `id`; an occlusion that another one or "stop" ends has failed, too.
  * "progress" of a training: `share` of the work that is done, `doing` in words; of an occlusion the same.
  * @typedef {{ do: "loaded", path: Path, seconds: number }
  *   | { do: "seen", id: number, features: Features, seconds: number }
@@ -108,6 +112,37 @@
 /** @param {Answer} answer */
 const tell = (answer) => self.postMessage(answer);
 
+/**
+ * @param {Question["do"]} about
+ * @param {number} ask
+ * @param {unknown} error
+ */
+function failed(about, ask, error) {
+  tell({ do: "failed", about, ask, message: error instanceof Error ? error.message : String(error) });
+}
+
+/** @type {Networks | null} */
+let networks = null;
+
+/** @param {Question} question */
+async function answer(question) {
+  if (question.do === "load") {
+    const begin = performance.now();
+    networks = new Networks(question, tell);
+    return tell({ do: "loaded", path: networks.kernels.path, seconds: (performance.now() - begin) / 1000 });
+  }
+  if (!networks) throw new Error("the network's weights are not loaded yet");
+  if (question.do === "see") networks.see(question);
+  if (question.do === "know") networks.known.set(question.id, question.features);
+  if (question.do === "forget") question.ids.forEach((id) => networks?.known.delete(id));
+  if (question.do === "train") networks.train(question);
+  if (question.do === "stop") networks.stop();
+  if (question.do === "name") networks.name(question);
+  if (question.do === "occlude") await networks.occlude(question);
+  if (question.do === "export") networks.export(question);
+}
+
 self.onmessage = (/** @type {MessageEvent<Question>} */ { data }) => {
-  tell({ do: "failed", about: data.do, ask: -1, message: "the networks are not here yet" });
+  const ask = "ask" in data ? data.ask : "run" in data ? data.run : "id" in data ? data.id : -1;
+  answer(data).catch((error) => failed(data.do, ask, error));
 };
