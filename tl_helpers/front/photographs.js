@@ -4,6 +4,10 @@ import { keepKeys, make } from "./common.js";
 import { Album } from "./photographs_album.js";
 import { Collect } from "./photographs_collect.js";
 import { Link } from "./photographs_link.js";
+import { Look } from "./photographs_look.js";
+import { Take } from "./photographs_take.js";
+import { Train } from "./photographs_train.js";
+import { Try } from "./photographs_try.js";
 
 /** @import { Looks } from "./charts.js" */
 /** @import { Place } from "./common.js" */
@@ -22,6 +26,7 @@ import { Link } from "./photographs_link.js";
  * @property {number} most_classes
  * @property {Examples} examples
  */
+/** @typedef {{ nodes: HTMLElement[], end?: () => void }} Part of the page, one below the other */
 /** @typedef {{ album: Album, engine: Link, content: Content, root: HTMLElement }} Shared what all parts work with */
 
 class Photograph {
@@ -32,14 +37,23 @@ class Photograph {
     this.engine = new Link(model);
     const shared = { album: new Album(), engine: this.engine, content, root };
     this.collect = new Collect(shared, `${location.pathname} ${model.get("name") ?? ""}`.trim());
-    root.append(...this.collect.nodes);
+    const train = new Train(shared);
+    /** @type {Part[]} */
+    this.parts = [
+      this.collect,
+      train,
+      new Look(shared, train),
+      new Try(shared, train),
+      new Take(shared, train),
+    ];
+    root.append(...this.parts.flatMap(({ nodes }) => nodes));
     keepKeys(root);
     el.replaceChildren(root);
     this.collect.begin();
   }
 
   end() {
-    this.collect.end();
+    for (const part of this.parts) part.end?.();
     this.engine.end();
   }
 }
