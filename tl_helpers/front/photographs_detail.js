@@ -4,15 +4,14 @@ import { button, listOf, make, offer } from "./common.js";
 import { several } from "./numbers.js";
 import { mapWords, spotlight } from "./photographs_map.js";
 import { SIDE, thumb } from "./photographs_read.js";
-import { nearestList, shareCards, topOf } from "./photographs_shares.js";
+import { nearestIn, nearestList, shareCards, topOf } from "./photographs_shares.js";
 
 /** @import { Shared } from "./photographs.js" */
 /** @import { Picture } from "./photographs_album.js" */
 /** @import { Named } from "./photographs_engine.js" */
 /** @import { Train } from "./photographs_train.js" */
 
-const NEAR = 5; // nearest pictures that are shown
-const ASKED = 20; // that are asked for, since those of the same group are left out
+const NEAR = 5;
 const LARGE = 160; // side of the picture, in pixels of the page
 
 export class Detail {
@@ -120,7 +119,7 @@ export class Detail {
     if (!current || !this.train.ready) return;
     try {
       const of = this.train.seeing.seen.has(picture.id) ? { id: picture.id } : { pixels: picture.pixels };
-      const { named } = await this.train.asking.name({ do: "name", of, nearest: ASKED });
+      const { named } = await this.train.asking.name({ do: "name", of, nearest: NEAR });
       if (this.id === picture.id && current === this.train.current) this.showNearest(picture, named);
     } catch (error) {
       this.say(`Its nearest pictures are not known: ${error instanceof Error ? error.message : error}.`);
@@ -138,22 +137,14 @@ export class Detail {
    */
   showNearest({ id }, named) {
     const { album } = this.shared;
-    const group = (/** @type {number} */ one) =>
-      album.groups[album.pictures.findIndex((each) => each.id === one)];
-    const own = group(id);
-    const all = named.nearest.flatMap(({ id: other, similarity }) => {
-      const picture = album.find(other);
-      return picture ? [{ picture, similarity, same: group(other) === own }] : [];
-    });
-    const twins = all.filter(({ same }) => same).length;
-    const left = twins ? ` ${several(twins, "picture")} that show nearly the same are left out.` : "";
+    const own = album.groups[album.pictures.findIndex((each) => each.id === id)];
+    const twins = album.groups.filter((group) => group === own).length - 1;
+    const left = twins ? ` (without ${several(twins, "picture")} that show nearly the same)` : "";
     const words =
-      `The training pictures that are most like it to the ImageNet features, with their similarity:${left}`;
-    const list = nearestList(
-      all.filter(({ same }) => !same).slice(0, NEAR),
-      album.names,
-      (each) => this.open(each),
-    );
+      "The training pictures that are most like it to the ImageNet features, with their similarity" +
+      `${left}:`;
+    const near = nearestIn(album, named.nearest);
+    const list = nearestList(near, album.names, (each) => this.open(each));
     this.near.replaceChildren(make("p", {}, words), list);
   }
 

@@ -141,7 +141,7 @@ export class Look {
     if (!result || !rights) return [];
     const wrong = rights.flatMap((right, row) => {
       const named = result.answers[row];
-      return right ? [] : [{ row, named, share: outcome.shares(arm, row)?.[named] ?? 0 }];
+      return right !== false ? [] : [{ row, named, share: outcome.shares(arm, row)?.[named] ?? 0 }];
     });
     wrong.sort((a, b) => b.share - a.share);
     if (!wrong.length) return [make("p", {}, "Every held-back picture is named rightly.")];

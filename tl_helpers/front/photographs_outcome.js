@@ -110,18 +110,27 @@ export class Outcome {
   shares(arm, row) {
     const result = this.results[arm];
     const count = this.names.length;
-    if (!result || !result.of || row < 0) return null;
+    if (!result || row < 0 || !this.held(arm, row)) return null;
     return [...result.shares.subarray(row * count, (row + 1) * count)];
   }
 
   /**
-   * Whether a network was right on each picture, or nothing.
+   * Whether a network was asked for a picture that had been held back from it.
+   * @param {number} arm
+   * @param {number} row
+   */
+  held(arm, row) {
+    return (this.results[arm]?.answers[row] ?? -1) >= 0;
+  }
+
+  /**
+   * For each picture whether a network was right, or null where it was never held back; nothing if no picture was.
    * @param {number} arm
    */
   rights(arm) {
     const result = this.results[arm];
-    if (!result || !result.of) return null;
-    return this.pictures.map(({ label }, row) => result.answers[row] === label);
+    if (!result?.of) return null;
+    return this.pictures.map(({ label }, row) => this.held(arm, row) ? result.answers[row] === label : null);
   }
 
   /** @param {number} arm */
@@ -129,9 +138,10 @@ export class Outcome {
     const rights = this.rights(arm);
     if (!rights) return null;
     const right = rights.filter(Boolean).length;
-    const count = effective(this.groups);
-    const [low, high] = wilson((count * right) / rights.length, count);
-    return { right, of: rights.length, share: right / rights.length, low, high };
+    const groups = this.groups.filter((_, row) => rights[row] !== null);
+    const [of, count] = [groups.length, effective(groups)];
+    const [low, high] = wilson((count * right) / of, count);
+    return { right, of, share: right / of, low, high };
   }
 
   // The share of pictures in the largest class: what one gets who always names it.
@@ -150,8 +160,11 @@ export class Outcome {
     if (!ours || !theirs) return null;
     const ahead = /** @type {Map<number, number>} */ (new Map());
     let [only, other] = [0, 0];
+    let of = 0;
     ours.forEach((right, row) => {
+      if (right === null || theirs[row] === null) return;
       const step = Number(right) - Number(theirs[row]);
+      of += 1;
       only += Number(step > 0);
       other += Number(step < 0);
       ahead.set(this.groups[row], (ahead.get(this.groups[row]) ?? 0) + step);
@@ -159,7 +172,7 @@ export class Outcome {
     const steps = [...ahead.values()];
     const sides = [steps.filter((step) => step > 0).length, steps.filter((step) => step < 0).length];
     const chance = coin(sides[0], sides[1]);
-    const needed = chance < SURE ? null : neededBetween(only / ours.length, other / ours.length);
+    const needed = chance < SURE ? null : neededBetween(only / of, other / of);
     return { only, other, chance, needed };
   }
 

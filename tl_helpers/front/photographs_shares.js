@@ -6,7 +6,7 @@ import { whole } from "./numbers.js";
 import { thumb } from "./photographs_read.js";
 
 /** @import { Looks } from "./charts.js" */
-/** @import { Picture } from "./photographs_album.js" */
+/** @import { Album, Picture } from "./photographs_album.js" */
 
 /** @type {(shares: number[]) => number} */
 export const topOf = (shares) => shares.indexOf(Math.max(...shares));
@@ -31,6 +31,18 @@ export function shareCards(arms, looks, names, shares) {
     return make("div", { class: "tlx-arm", role: "group", "aria-label": name }, title, ...rows);
   });
   return make("div", { class: "tlx-arms" }, ...cards);
+}
+
+/**
+ * The pictures that the worker names as nearest, as far as they are still there.
+ * @param {Album} album
+ * @param {{ id: number, similarity: number }[]} nearest
+ */
+export function nearestIn(album, nearest) {
+  return nearest.flatMap(({ id, similarity }) => {
+    const picture = album.find(id);
+    return picture ? [{ picture, similarity }] : [];
+  });
 }
 
 /**

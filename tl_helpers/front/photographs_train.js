@@ -2,7 +2,7 @@
 
 import { key } from "./charts.js";
 import { button, make } from "./common.js";
-import { seconds, several } from "./numbers.js";
+import { seconds, several, whole } from "./numbers.js";
 import { Asking } from "./photographs_asking.js";
 import { Outcome } from "./photographs_outcome.js";
 import { Report } from "./photographs_report.js";
@@ -211,6 +211,7 @@ export class Train {
     const { current } = this;
     if (answer.do === "progress" && answer.ask === current?.run && !current.ended) {
       this.bar.value = answer.share;
+      this.bar.setAttribute("aria-valuetext", `${whole(answer.share)}, ${answer.doing}`);
       return;
     }
     if (!current?.take(answer)) return;

@@ -2,9 +2,9 @@
 
 import { make } from "./common.js";
 import { Camera } from "./photographs_camera.js";
-import { fromTransfer } from "./photographs_files.js";
+import { fromTransfer, receives } from "./photographs_files.js";
 import { readPicture, thumb } from "./photographs_read.js";
-import { nearestList, shareCards, topOf } from "./photographs_shares.js";
+import { nearestIn, nearestList, shareCards, topOf } from "./photographs_shares.js";
 import { picker } from "./pad.js";
 
 /** @import { Shared } from "./photographs.js" */
@@ -59,7 +59,8 @@ export class Try {
     this.slider.addEventListener("input", () => this.show());
     this.known = make("output", {}, String(USUAL));
     this.limit = make("p", { class: "tlx-facts" });
-    const parts = [this.place, opener, input, photo.opener, photo.input, ...this.camera.nodes];
+    const phone = matchMedia("(pointer: coarse)").matches ? [photo.opener, photo.input] : [];
+    const parts = [this.place, opener, input, ...phone, ...this.camera.nodes];
     const drop = make("div", {
       class: "tlx-class",
       tabindex: 0,
@@ -100,18 +101,7 @@ export class Try {
       if (found) this.take(await found.read());
       else this.say("What came is no file. Save the picture as a file, then drop that here.");
     };
-    node.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      event.stopPropagation();
-      node.classList.add("tlx-over");
-    });
-    node.addEventListener("dragleave", () => node.classList.remove("tlx-over"));
-    node.addEventListener("drop", (event) => {
-      event.preventDefault();
-      event.stopPropagation();
-      node.classList.remove("tlx-over");
-      take(event.dataTransfer);
-    });
+    receives(node, take);
     node.addEventListener("paste", (event) => {
       event.preventDefault();
       event.stopPropagation();
@@ -205,10 +195,7 @@ export class Try {
     const { named: { shares, nearest, distance }, outcome } = this.named;
     const { arms, names, distances } = outcome;
     this.cards.replaceChildren(shareCards(arms, this.shared.content.looks, names, shares));
-    const near = nearest.flatMap(({ id, similarity }) => {
-      const picture = this.shared.album.find(id);
-      return picture ? [{ picture, similarity }] : [];
-    });
+    const near = nearestIn(this.shared.album, nearest);
     const title = make("p", {}, "The training pictures that are most like it:");
     this.near.replaceChildren(title, nearestList(near, this.shared.album.names));
     const limit = limitAt(distances, Number(this.slider.value));

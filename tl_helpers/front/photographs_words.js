@@ -105,7 +105,7 @@ export function verdicts(outcome) {
  * What was held back, and how.
  * @param {Outcome} outcome
  */
-export function heldBack({ plan, pictures, groups, names, torn }) {
+export function heldBack({ plan, pictures, groups, torn, results, arms }) {
   if (!plan) return "";
   const count = pictures.length;
   const different = new Set(groups).size;
@@ -113,10 +113,16 @@ export function heldBack({ plan, pictures, groups, names, torn }) {
     return "Nothing was held back, because the pictures of a class are all nearly the same. So how good the " +
       "networks are cannot be said. Add pictures of other things, places and days.";
   }
-  const turns = plan.one
-    ? "each on its own, while the networks trained on all others"
-    : `in ${plan.folds} turns, in each of which the networks trained on the others`;
-  const lines = [`Every one of the ${count} pictures was held back once: ${turns}.`];
+  const held = plan.parts.filter((part) => part >= 0).length;
+  const each = held < count
+    ? `${held} of the ${count} pictures were held back once; the others are of a class whose pictures are all alike`
+    : `Each of the ${count} pictures was held back once`;
+  const way = plan.one ? ", one of each class at a time" : "";
+  const tuned = results.find((result) => result && result.folds < plan.folds);
+  const fewer = tuned ? ` (${arms[tuned.arm]}: ${tuned.folds})` : "";
+  const lines = [
+    `${each}: in ${plan.folds} turns${fewer}${way}, the networks trained on the pictures that were left.`,
+  ];
   if (different < count) {
     const alike = groups.filter((group, i) => groups.some((other, j) => i !== j && group === other)).length;
     lines.push(
@@ -132,7 +138,7 @@ export function heldBack({ plan, pictures, groups, names, torn }) {
       `Pictures in ${listing(pair.map((name) => `“${name}”`))} are nearly the same: is one label wrong?`,
     );
   }
-  return names.length ? lines.join(" ") : "";
+  return lines.join(" ");
 }
 
 /**
