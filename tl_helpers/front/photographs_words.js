@@ -82,7 +82,8 @@ function between(outcome, { only, other, chance, needed }, { against, ahead, ope
   const [first, second] = [outcome.arms[0], outcome.arms[against]];
   if (!only && !other) return `${open}: ${first} and ${second} are right on the same pictures.`;
   const sure = chance < SURE;
-  const odds = chance < 0.005 ? "fewer than 1 of 100 tries" : `${ofHundred(chance)} of 100 tries`;
+  const times = chance < 0.1 ? (100 * chance).toFixed(1) : String(ofHundred(chance));
+  const odds = chance < 0.001 ? "fewer than 0.1 of 100 tries" : `${times} of 100 tries`;
   const counts = `Right with ${first} alone: ${several(only, "picture")}; with ${second} alone: ${other}. ` +
     `A fair coin divides as unevenly in ${odds}.`;
   return `${sure ? (only > other ? ahead : behind) : open}. ${counts}${sure ? "" : more(needed, outcome)}`;
@@ -142,6 +143,21 @@ export function heldBack({ plan, pictures, groups, torn, results, arms }) {
 }
 
 /**
+ * Whether the last pictures of a learning curve helped.
+ * @param {CurvePoint} before
+ * @param {CurvePoint} end
+ * @param {string} arm
+ */
+function lastStep(before, end, arm) {
+  const gain = 100 * (end.share - before.share);
+  const error = 100 * Math.sqrt(before.spread ** 2 / before.draws + end.spread ** 2 / end.draws);
+  const step = `From ${before.perClass} to ${several(end.perClass, "picture")} a class, ${arm} changed by ` +
+    `${signed(gain)} points`;
+  if (gain > 2 * error) return `${step}: more pictures are likely to help.`;
+  return `${step}, no more than what the draws differ by: whether more pictures help cannot be told.`;
+}
+
+/**
  * What the learning curve says: what transfer is worth in labels, and whether more pictures still help.
  * @param {CurvePoint[]} points
  * @param {string[]} arms
@@ -163,21 +179,18 @@ export function worth(points, arms) {
       `With ${several(early.perClass, "picture")} a class, ${arms[0]} are at least as good as ${
         arms[1]
       } with ` +
-        `${last.perClass} (${whole(early.share)} and ${
-          whole(last.share)
-        }): so many labels the transfer saves.`,
+        `${last.perClass} (${whole(early.share)} and ${whole(last.share)}): here the transfer saves about ` +
+        `${several(last.perClass - early.perClass, "label")} a class.`,
     );
   } else {
-    lines.push(`${arms[0]} need as many pictures as ${arms[1]}: no label is saved here.`);
+    lines.push(
+      `With ${several(last.perClass, "picture")} a class, ${arms[0]} get ${whole(early.share)} right and ${
+        arms[1]
+      } ` +
+        `${whole(last.share)}. With more pictures it will show how many labels that is worth.`,
+    );
   }
-  if (ours.length > 1) {
-    const [before, end] = ours.slice(-2);
-    const gain = 100 * (end.share - before.share);
-    const step =
-      `From ${before.perClass} to ${several(end.perClass, "picture")} a class, ${arms[0]} changed by ` +
-      `${signed(gain)} points`;
-    lines.push(gain > 2 ? `${step}: more pictures are likely to help.` : `${step}: the curve is flat there.`);
-  }
+  if (ours.length > 1) lines.push(lastStep(ours[ours.length - 2], ours[ours.length - 1], arms[0]));
   return lines.join(" ");
 }
 
