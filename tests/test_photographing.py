@@ -1,17 +1,25 @@
 """Photograph it, transfer it: the Python side, and what page and Python give each other."""
 
 import base64
+import functools
+import hashlib
+import http.server
 import io
 import json
 import re
+import threading
+import typing
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Error
 
 from tl_base import photographs, stages
+from tl_base.bundler import bundle
 from tl_experiments import page_heads, photographing
 from tl_helpers import asset, data, models
+from tl_helpers.widgets import FRONT
 
 SAME_LOGITS = 1e-4
 
@@ -103,6 +111,166 @@ def test_every_network_has_a_look_of_its_own():
     assert json.dumps(looks)
 
 
+# --- Loading the weights ---------------------------------------------------------------------------------------------
+
+LOAD = """async (told) => {
+    const model = { get: () => ({ weights: told }) };
+    const steps = [];
+    const { numbers, layout } = await loadWeights(model, (done, of) => steps.push([done, of]));
+    const digest = await crypto.subtle.digest("SHA-256", numbers);
+    const hex = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    return { hex, steps, layout, size: sizeOfWeights(model), left: Object.keys(globalThis.tlBackbone ?? {}),
+        scripts: document.querySelectorAll("head script[src]").length };
+}"""
+PROGRAM = bundle(FRONT / "photographs_weights.js", "Object.assign(globalThis, entry);")
+
+
+@pytest.fixture(scope="module")
+def all_numbers():
+    return b"".join(half.tobytes() for half in photographing.weights().values())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A site of one page in a folder, with the weights where a site has them."""
+    place = tmp_path_factory.mktemp("a site é")
+    photographing.write_weights(place / photographing.FOLDER)
+    (place / "chapters").mkdir()
+    page = f'<!doctype html><html lang="en" data-content_root="../"><meta charset="utf-8"><script>{PROGRAM}</script>'
+    (place / "chapters/page.html").write_text(page, encoding="utf-8")
+    return place
+
+
+class Kept(http.server.SimpleHTTPRequestHandler):
+    """A host that lets the browser keep what it sends, and counts what it was asked for."""
+
+    asked: typing.ClassVar[list] = []
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "max-age=3600")
+        super().end_headers()
+
+    def log_message(self, *_):
+        """Count instead of printing."""
+        self.asked.append(self.path)
+
+
+@pytest.fixture(scope="module")
+def hosted(folder):
+    handler = functools.partial(Kept, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/chapters/page.html"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("way", ["file", "http"])
+def test_the_page_loads_all_weights_in_steps(chromium, folder, hosted, all_numbers, way):
+    tab = chromium.new_page()
+    tab.goto(hosted if way == "http" else (folder / "chapters/page.html").as_uri())
+    told = photographing.told_of_weights()
+    found = tab.evaluate(LOAD, told)
+    assert found["hex"] == hashlib.sha256(all_numbers).hexdigest()
+    assert found["layout"] == told["layout"]
+    assert found["size"] == told["text"]
+    done = [done for done, _ in found["steps"]]
+    assert (done[0], done[-1], len(done)) == (0, told["text"], photographing.PARTS + 1)
+    assert done == sorted(done)
+    assert {of for _, of in found["steps"]} == {told["text"]}
+    assert found["left"] == []  # the text is not kept beside the numbers
+    assert found["scripts"] == 0
+    tab.close()
+
+
+def test_a_second_visit_loads_nothing_again(chromium, hosted):
+    context = chromium.new_context()
+    for _ in range(2):
+        tab = context.new_page()
+        tab.goto(hosted)
+        Kept.asked.clear()
+        tab.evaluate(LOAD, photographing.told_of_weights())
+        asked = len(Kept.asked)
+        tab.close()
+    context.close()
+    assert asked == 0
+
+
+def test_where_a_file_is_missing_the_page_says_so_and_goes_on_from_there(chromium, folder, all_numbers):
+    told = photographing.told_of_weights()
+    missing = folder / photographing.FOLDER / f"{told['parts'][5]['name']}.js"
+    text = missing.read_text(encoding="utf-8")
+    tab = chromium.new_page()
+    tab.goto((folder / "chapters/page.html").as_uri())
+    try:
+        missing.unlink()
+        with pytest.raises(Error, match=r"cannot be loaded\. .* copy of the whole site.*_static/backbone_\w+_6\.js"):
+            tab.evaluate(LOAD, told)
+        missing.write_text("// nothing", encoding="utf-8")
+        with pytest.raises(Error, match="does not hold the weights"):
+            tab.evaluate(LOAD, told)
+    finally:
+        missing.write_text(text, encoding="utf-8")
+    for part in told["parts"][:5]:  # what came stays: the others are not asked for again
+        (folder / photographing.FOLDER / f"{part['name']}.js").rename(folder / f"{part['name']}.js")
+    found = tab.evaluate(LOAD, told)
+    for part in told["parts"][:5]:
+        (folder / f"{part['name']}.js").rename(folder / photographing.FOLDER / f"{part['name']}.js")
+    assert found["hex"] == hashlib.sha256(all_numbers).hexdigest()
+    tab.close()
+
+
+FROM_KERNEL = """async ([told, parts, answer]) => {
+    const listeners = new Set();
+    const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const model = {
+        get: () => ({ weights: told }),
+        on: (name, heard) => name === "msg:custom" && listeners.add(heard),
+        off: (name, heard) => listeners.delete(heard),
+        send: (message) => {
+            if (answer === "gone") throw new Error("Cannot send");
+            if (answer === "silent") return;
+            const told = answer === "refuses" ? { refused: "No. Run this cell again." } : message;
+            const view = new DataView(bytes("AAAA" + (parts[message.weights] ?? "")).buffer, 3);
+            setTimeout(() => [...listeners].forEach((heard) => heard(told, [view])));
+        },
+    };
+    try {
+        const { numbers } = await loadWeights(model);
+        const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", numbers));
+        const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+        return { hex, size: sizeOfWeights(model), listeners: listeners.size };
+    } catch (error) {
+        return { said: error.message, listeners: listeners.size };
+    }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("sends", None),
+        ("refuses", "Run this cell again"),
+        ("gone", "kernel of this page is gone"),
+        ("silent", "has not"),
+    ],
+)
+def test_in_jupyterlab_the_kernel_sends_the_weights(chromium, folder, all_numbers, answer, said):
+    told = photographing.told_of_weights()
+    parts = {name: base64.b64encode(numbers).decode() for name, numbers in photographing.parts().items()}
+    tab = chromium.new_page()
+    tab.clock.install()
+    tab.goto((folder / "chapters/page.html").as_uri())
+    tab.evaluate("([given, run]) => { globalThis.ended = eval(run)(given); }", [[told, parts, answer], FROM_KERNEL])
+    tab.clock.run_for(30_000)
+    found = tab.evaluate("globalThis.ended")
+    tab.close()
+    assert found["listeners"] == 0
+    if said:
+        assert said in found["said"]
+    else:
+        assert (found["hex"], found["size"]) == (hashlib.sha256(all_numbers).hexdigest(), told["bytes"])
+
+
 # --- Heads that come back --------------------------------------------------------------------------------------------
 
 
@@ -141,10 +309,8 @@ def test_a_head_gives_the_logits_that_its_numbers_say(tmp_path, last):
     else:
         features = models.outputs(source, images.astype("float32"))
     expected = (features - arrays["mean"]) / arrays["scale"] @ arrays["kernel"] + arrays["bias"]
-    model = page_heads.with_head(write_head(tmp_path, last=last))
-    assert (
-        np.abs(models.outputs(model, images.astype("float32")) - expected).max() < SAME_LOGITS * np.abs(expected).max()
-    )
+    found = models.outputs(page_heads.with_head(write_head(tmp_path, last=last)), images.astype("float32"))
+    assert np.abs(found - expected).max() < SAME_LOGITS * np.abs(expected).max()
 
 
 NAN = np.full(1280, np.nan, "float32")
