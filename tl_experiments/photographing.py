@@ -27,7 +27,7 @@ SIZE = 128  # side of the photographs on the page, in pixels
 MOST_CLASSES = 8
 KINDS = ("cardboard", "glass", "metal")  # of TrashNet, what the page offers as examples
 PER_KIND = 12
-QUALITY = 75  # of the examples as WebP
+QUALITY = 60  # of the examples as WebP
 FOLDER = "_static"  # of the site, where they lie
 PARTS = 8  # files that the weights lie in on the site: so many steps has the bar that says how much is there
 # What is trained side by side, and the arm of the book that it looks like in figures.
