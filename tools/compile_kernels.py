@@ -20,7 +20,15 @@ SOURCE = FRONT / "kernels.c"
 MODULE = FRONT / "kernels_wasm.js"
 # The page brings the memory; the stack has its first 64 KB, which the page leaves alone.
 FLAGS = (
-    *("--target=wasm32-freestanding", "-mcpu=generic+simd128", "-O3", "-nostdlib", "-ffp-contract=off", "-Wall", "-Werror"),
+    *(
+        "--target=wasm32-freestanding",
+        "-mcpu=generic+simd128",
+        "-O3",
+        "-nostdlib",
+        "-ffp-contract=off",
+        "-Wall",
+        "-Werror",
+    ),
     *("-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--strip-all", "-Wl,-z,stack-size=32768"),
 )
 WIDTH = 100
@@ -45,8 +53,8 @@ def module(program: bytes) -> str:
     lines = ",\n".join(f'  "{text[at : at + WIDTH]}"' for at in range(0, len(text), WIDTH))
     return (
         "// kernels.c, compiled: made by tools/compile_kernels.py, not by hand.\n\n"
-        f'export const SOURCE = "{digest()}"; // SHA-256 of kernels.c\n'
-        f"export const PROGRAM = [ // base64\n{lines},\n].join(\"\");\n"
+        f"// SHA-256 of kernels.c: {digest()}\n"
+        f'export const PROGRAM = [ // base64\n{lines},\n].join("");\n'
     )
 
 

@@ -30,7 +30,7 @@ const MOST_FOLDS = 10;
  * Mean and scale of each feature.
  * @param {Numbers[]} rows
  */
-export function statistics(rows) {
+function statistics(rows) {
   const width = rows[0].length;
   const mean = new Float32Array(width);
   const scale = new Float32Array(width);

@@ -22,7 +22,7 @@ const FIRST = 2 ** 14; // the compiled program's stack lies before
 const PAGE = 2 ** 14; // numbers in a page of WebAssembly's memory
 
 /** Memory for numbers: what is taken after a mark is given back at once. It grows when it must, and never shrinks. */
-export class Memory {
+class Memory {
   /** @param {WebAssembly.Memory | null} store */
   constructor(store) {
     this.store = store;

@@ -1,6 +1,7 @@
 // The networks of the photograph page and what they made of each picture: the answers to the page's questions.
 
-import { Backbone, folded, randomArrays, unpackedHalves } from "./efficientnet.js";
+import { Backbone } from "./efficientnet.js";
+import { folded, randomArrays, unpackedHalves } from "./efficientnet_weights.js";
 import { kernels } from "./kernels.js";
 import { cosine, farther, Training, TUNED, unit } from "./photographs_arms.js";
 import { LastStage } from "./tuning.js";

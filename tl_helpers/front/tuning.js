@@ -1,6 +1,6 @@
 // Training the last convolution of the network together with the head, from the solution of the frozen head on.
 
-import { inPanels, outOfPanels } from "./efficientnet.js";
+import { inPanels, outOfPanels } from "./efficientnet_weights.js";
 import { logitsOf, softmax, STRENGTH } from "./heads.js";
 import { PANEL } from "./kernels.js";
 import { batches } from "./random.js";
