@@ -4,7 +4,8 @@
 /** @import { Link } from "./photographs_link.js" */
 /** @typedef {Answer & ({ do: "named" } | { do: "occluded" } | { do: "exported" })} Reply */
 /** @typedef {Question & ({ do: "name" } | { do: "occlude" } | { do: "export" })} Asked */
-/** @typedef {{ resolve: (reply: any) => void, reject: (error: Error) => void, progress: (share: number) => void }} Open */
+/** @typedef {(share: number) => void} Told */
+/** @typedef {{ resolve: (reply: any) => void, reject: (error: Error) => void, progress: Told }} Open a question */
 
 export class Asking {
   /** @param {Link} engine */

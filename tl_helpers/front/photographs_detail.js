@@ -139,7 +139,7 @@ export class Detail {
     const { album } = this.shared;
     const own = album.groups[album.pictures.findIndex((each) => each.id === id)];
     const twins = album.groups.filter((group) => group === own).length - 1;
-    const left = twins ? ` (without ${several(twins, "picture")} that show nearly the same)` : "";
+    const left = twins ? ` (but for ${several(twins, "picture")} nearly the same as this one)` : "";
     const words =
       "The training pictures that are most like it to the ImageNet features, with their similarity" +
       `${left}:`;

@@ -32,7 +32,7 @@ function line(svg, x1, y1, x2, y2, more) {
 }
 
 /** @param {Look} look */
-export function markedKey(look) {
+function markedKey(look) {
   const svg = key(look);
   svg.append(marker(look, 15, 5, 4));
   return svg;
@@ -161,7 +161,7 @@ export function curveTable(points, arms) {
  * @param {string[]} head
  * @param {string[][]} rows
  */
-export function table(caption, head, rows) {
+function table(caption, head, rows) {
   const titles = head.map((words) => make("th", { scope: "col" }, words));
   const lines = rows.map(([first, ...rest]) => {
     return make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((words) => make("td", {}, words)));

@@ -18,7 +18,7 @@ const COLUMNS = ["left", "middle", "right"];
  * @param {Occluded} occluded
  * @param {number} size side of the picture
  */
-export function weights({ side, patch, stride, drops }, size) {
+function weights({ side, patch, stride, drops }, size) {
   const [total, times] = [new Float64Array(size * size), new Uint16Array(size * size)];
   drops.forEach((drop, place) => {
     const [top, left] = [Math.floor(place / side) * stride, (place % side) * stride];

@@ -21,7 +21,7 @@ const FOUR_OF_FIVE = 0.841621; // the normal distribution's quantile at 0.8
  * How many independent pictures are worth as much as pictures some of which are alike, as tl_base.shares.effective.
  * @param {number[]} groups
  */
-export function effective(groups) {
+function effective(groups) {
   const sizes = /** @type {Map<number, number>} */ (new Map());
   for (const group of groups) sizes.set(group, (sizes.get(group) ?? 0) + 1);
   return groups.length ** 2 / sum([...sizes.values()].map((size) => size ** 2));
@@ -44,7 +44,7 @@ export function neededAgainst(share, fixed) {
  * @param {number} only share of pictures that only the first has right
  * @param {number} other share that only the second has right
  */
-export function neededBetween(only, other) {
+function neededBetween(only, other) {
   const gap = Math.abs(only - other);
   if (!gap) return null;
   const differ = only + other;
@@ -142,6 +142,16 @@ export class Outcome {
     const [of, count] = [groups.length, effective(groups)];
     const [low, high] = wilson((count * right) / of, count);
     return { right, of, share: right / of, low, high };
+  }
+
+  /**
+   * The limit on a picture's distance at which so many of 100 training pictures still count as known.
+   * @param {number} known
+   */
+  limit(known) {
+    const { distances } = this;
+    if (!distances.length) return Infinity;
+    return distances[Math.min(distances.length - 1, Math.floor((known / 100) * distances.length))];
   }
 
   // The share of pictures in the largest class: what one gets who always names it.

@@ -1,17 +1,13 @@
 // The last part of the page: the head that was trained and the names, as a file, and the Python that goes on from it.
 
 import { button, make } from "./common.js";
-import { npy, npyOfStrings } from "./npz.js";
-import { zipped } from "./zip.js";
+import { headFile } from "./photographs_head.js";
 
 /** @import { Shared } from "./photographs.js" */
-/** @import { Answer } from "./photographs_engine.js" */
 /** @import { Train } from "./photographs_train.js" */
 
-const FORMAT = "tl head 1"; // as tl_experiments/page_heads.py reads it
-const BACKBONE = "imagenet";
 const OFFERED = [0, 3]; // networks whose head stands on the ImageNet features
-export const HEAD_FILE = "head.npz";
+const HEAD_FILE = "head.npz";
 
 const PYTHON = `import numpy as np
 
@@ -28,26 +24,6 @@ split = data.few_shot(photos, per_class=3, seed=0)  # train once more
 source = models.pretrained("imagenet", size=128)
 result = transfer.feature_extraction(source, split)
 print(result.report(split.test))`;
-
-/**
- * The file that Python reads: the arrays of a head, what they belong to, and the names of the classes.
- * @param {Record<string, { shape: number[], values: Float32Array }>} arrays
- * @param {string[]} names
- * @param {number} size side of the pictures
- */
-export function headFile(arrays, names, size) {
-  const numbers = Object.entries(arrays).map(([name, { shape, values }]) => {
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    return [`${name}.npy`, npy("<f4", shape, bytes)];
-  });
-  return zipped({
-    ...Object.fromEntries(numbers),
-    "class_names.npy": npyOfStrings(names),
-    "backbone.npy": npyOfStrings([BACKBONE]),
-    "format.npy": npyOfStrings([FORMAT]),
-    "size.npy": npy("<i4", [1], new Uint8Array(Int32Array.of(size).buffer)),
-  });
-}
 
 /**
  * Give bytes to the reader as a file.

@@ -18,16 +18,6 @@ const USUAL = 95; // of 100 training pictures that count as known, to begin with
 const LARGE = 190;
 const BREAK = 300; // milliseconds between two pictures of an open camera
 
-/**
- * The limit on the distance at which so many of 100 training pictures still count as known.
- * @param {number[]} distances the smallest first
- * @param {number} known
- */
-export function limitAt(distances, known) {
-  if (!distances.length) return Infinity;
-  return distances[Math.min(distances.length - 1, Math.floor((known / 100) * distances.length))];
-}
-
 export class Try {
   /**
    * @param {Shared} shared
@@ -171,7 +161,8 @@ export class Try {
   }
 
   /** @param {Outcome} outcome */
-  showLimit({ distances, ended }) {
+  showLimit(outcome) {
+    const { distances, ended } = outcome;
     const known = Number(this.slider.value);
     this.known.textContent = String(known);
     this.slider.setAttribute("aria-valuetext", `${known} of 100 training pictures count as known`);
@@ -179,7 +170,7 @@ export class Try {
       this.limit.textContent = ended ? "" : "The limit for “none of these” is known when the training ends.";
       return;
     }
-    const limit = limitAt(distances, known);
+    const limit = outcome.limit(known);
     this.limit.textContent =
       `A picture is none of these if it is farther than ${
         limit.toFixed(2)
@@ -198,7 +189,7 @@ export class Try {
     const near = nearestIn(this.shared.album, nearest);
     const title = make("p", {}, "The training pictures that are most like it:");
     this.near.replaceChildren(title, nearestList(near, this.shared.album.names));
-    const limit = limitAt(distances, Number(this.slider.value));
+    const limit = outcome.limit(Number(this.slider.value));
     const words = arms.flatMap((name, arm) =>
       shares[arm]?.length ? [`${name}: ${names[topOf(shares[arm])]}`] : []
     );

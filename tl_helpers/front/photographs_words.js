@@ -5,7 +5,7 @@ import { neededAgainst, SURE } from "./photographs_outcome.js";
 
 /** @import { CurvePoint } from "./photographs_engine.js" */
 /** @import { Contrast, Outcome } from "./photographs_outcome.js" */
-/** @typedef {{ against: number, ahead: string, open: string, behind: string }} Asked of the first network and another */
+/** @typedef {{ against: number, ahead: string, open: string, behind: string }} Asked the first network or another */
 
 const MANY = 5000; // pictures, above which a number is no plan
 
@@ -35,7 +35,7 @@ const ASKED = [
 export const ofHundred = (share) => Math.round(100 * share);
 
 /** @param {string[]} words */
-export function listing(words) {
+function listing(words) {
   if (words.length < 2) return words.join("");
   return `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }
