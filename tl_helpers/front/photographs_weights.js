@@ -1,5 +1,5 @@
-// The weights of the large network, loaded only when they are asked for: on the site from scripts beside the page, which
-// works from a file too; in JupyterLab from the kernel. What has come stays, so a second try goes on where one failed.
+// The weights of the large network, loaded only when asked for: on the site from scripts beside the page, which works
+// from a file too; in JupyterLab from the kernel. What has come stays, so a second try goes on where one failed.
 
 import { make } from "./common.js";
 
