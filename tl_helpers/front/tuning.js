@@ -14,7 +14,7 @@ import { batches } from "./random.js";
 /** @typedef {{ place: number, slopes: number, means: number, squares: number, count: number, rate: number }} Trained */
 
 // Chosen on photographs of rubbish (TrashNet), 3 and 10 of a class.
-const STEPS = 30;
+const STEPS = 20;
 const BATCH = 16;
 const RATE = 1e-3; // of the convolution, at the start; it falls to 0 along a line
 const HEAD_RATE = 1e-3;
