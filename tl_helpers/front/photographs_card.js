@@ -10,7 +10,7 @@ import { fromPicker, receives } from "./photographs_files.js";
 /** @import { Picture } from "./photographs_album.js" */
 /** @import { Collect } from "./photographs_collect.js" */
 
-export const DRAGGED = "application/x-tlx-pictures"; // what is dragged from one class to another
+const DRAGGED = "application/x-tlx-pictures"; // what is dragged from one class to another
 const IMAGES = "image/*,.heic,.heif";
 const BURST = 10; // pictures, one every half a second
 const STEPS = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1 });
@@ -51,10 +51,17 @@ export class Card {
       "aria-multiselectable": "true",
     });
     this.told = make("span");
-    this.target = make("select", { onchange: () => this.move() });
+    this.target = make("select");
+    this.moving = button("Move", () => this.move());
     this.delete = button("Delete", () => this.deleteChosen());
-    const to = make("label", {}, this.target);
-    this.bar = make("div", { class: "tlx-photos-bar", hidden: true }, this.told, this.delete, to);
+    this.bar = make(
+      "div",
+      { class: "tlx-photos-bar", hidden: true },
+      this.told,
+      this.delete,
+      this.moving,
+      this.target,
+    );
     const actions = make("div", { class: "tlx-actions" }, ...ways);
     const parts = [title, actions, this.camera.panel, this.count, this.hint, this.thumbs, this.bar];
     this.node = make("div", { class: "tlx-class", role: "group", tabindex: -1 }, ...parts);
@@ -108,7 +115,8 @@ export class Card {
     label(this.one, `Take a picture for ${title}`);
     label(this.ten, `Take ${BURST} pictures in ${BURST / 2} seconds for ${title}`);
     label(this.thumbs, `Pictures of ${title}`);
-    label(this.target, `Move the chosen pictures of ${title} to`);
+    label(this.target, `Class to move the chosen pictures of ${title} to`);
+    label(this.moving, `Move the chosen pictures of ${title}`);
     label(this.delete, `Delete the chosen pictures of ${title}`);
     this.count.textContent = several(pictures.length, "picture");
     const twice = name && album.classes.some((each, k) => each.name === name && k + 1 !== number);
@@ -147,7 +155,8 @@ export class Card {
     const others = names.map((name, k) => ({ value: classes[k].id, words: name })).filter(({ value }) =>
       value !== this.id
     );
-    offer(this.target, [{ value: "", words: "Move to …" }, ...others], "");
+    const wanted = others.find(({ value }) => String(value) === this.target.value) ?? others[0];
+    offer(this.target, others, wanted.value);
     this.told.textContent = `${this.chosen.size} chosen`;
     const inside = this.bar.contains(document.activeElement);
     this.bar.hidden = !this.chosen.size;
@@ -240,8 +249,7 @@ export class Card {
   }
 
   move() {
-    const to = Number(this.target.value);
-    if (this.target.value) this.page.move(this.ids(), to);
+    this.page.move(this.ids(), Number(this.target.value));
     this.focusThumb();
   }
 

@@ -28,7 +28,8 @@ const KEPT = /** @type {Record<Kept, string>} */ ({
 });
 const WAYS =
   "Add files to a class, drop or paste pictures, or take them with the camera. A folder brings a class, or, " +
-  "if it holds folders, a class for each of them. Of each picture the page keeps the middle square, 128 × 128 pixels.";
+  "if it holds folders, a class for each of them. Click pictures to choose them; then delete or move them. " +
+  "Of each picture the page keeps the middle square, 128 × 128 pixels.";
 const PRIVATE =
   "Your pictures stay in this browser. The page sends nothing: reading, training and naming are done here. " +
   "To see it for yourself, open the developer tools (F12), choose Network, and add a picture: no request appears. " +

@@ -9,7 +9,7 @@ import { listed } from "./zip.js";
  */
 /** @typedef {{ name: string | null, files: Found[] }} Lot files of one class; without a name they lay in no folder */
 
-export const LARGEST_ARCHIVE = 500e6; // bytes
+const LARGEST_ARCHIVE = 500e6; // bytes
 const OF_SYSTEMS = ["thumbs.db", "desktop.ini", "__macosx", "icon\r"]; // what Windows and macOS put there
 const PARTS = ["train", "training", "test", "testing", "val", "valid", "validation"];
 const OURS = "tlx-photos 1";

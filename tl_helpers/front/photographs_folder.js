@@ -16,7 +16,7 @@ const LONGEST = 80;
  * @param {string} name
  * @param {string} otherwise
  */
-export function safeName(name, otherwise) {
+function safeName(name, otherwise) {
   // deno-lint-ignore no-control-regex
   const plain = name.normalize("NFC").replace(/[<>:"/\\|?*\x00-\x1f\x7f]/g, "_").replace(/^[.~\s]+/, "_");
   const cut = [...plain].slice(0, LONGEST).join("").replace(/[.\s]+$/, "") || otherwise;

@@ -64,7 +64,7 @@ function weightsFor(side) {
  * @param {number} side
  * @returns {Pixels}
  */
-export function resized(data, side) {
+function resized(data, side) {
   const table = weightsFor(side);
   const across = new Uint8ClampedArray(side * SIDE * 3);
   for (let y = 0; y < side; y++) {

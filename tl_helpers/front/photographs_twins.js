@@ -92,7 +92,7 @@ function filled(fine) {
 }
 
 /** @param {Pixels} pixels @returns {Details} */
-export function detailsOf(pixels) {
+function detailsOf(pixels) {
   const thumb = shrunk(pixels, SIDE, THUMB).map(Math.round);
   const fine = details(thumb, THUMB, 4);
   return { fine, coarse: details(shrunk(thumb, THUMB, THUMB / 2), THUMB / 2, 2), busy: filled(fine) > BUSY };
@@ -106,8 +106,7 @@ function product(one, other) {
 }
 
 /** @param {Pixels} one @param {Pixels} other */
-export const same = (one, other) =>
-  one.length === other.length && one.every((value, i) => value === other[i]);
+const same = (one, other) => one.length === other.length && one.every((value, i) => value === other[i]);
 
 /** @param {Details} one @param {Details} other */
 function alike(one, other) {
