@@ -252,7 +252,7 @@ export class Collect {
     const counts = album.classes.map((_, k) => album.inClass(k).length);
     const few = counts.findIndex((each) => each < 3);
     const next = few < 0
-      ? "Unpack it; data.from_folder reads the folder."
+      ? "Unpack it into a folder “photographs”; data.from_folder reads that."
       : `data.from_folder will ask for 3 pictures of each class; “${album.names[few]}” has ${counts[few]}.`;
     this.say(`photographs.zip with ${several(sum(counts), "picture")} is yours. ${next}`);
   }
