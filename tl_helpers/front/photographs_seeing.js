@@ -19,6 +19,7 @@ export class Seeing {
     this.worker = engine.worker;
     this.sent = /** @type {Set<number>} */ (new Set()); // and not yet answered
     this.seen = /** @type {Set<number>} */ (new Set());
+    this.refused = /** @type {Set<number>} */ (new Set()); // that the worker could not see
     this.seconds = 0;
     album.listen(() => this.update());
     engine.listen((answer) => this.hear(answer));
@@ -29,6 +30,7 @@ export class Seeing {
     this.worker = this.engine.worker;
     this.sent.clear();
     this.seen.clear();
+    this.refused.clear();
     this.seconds = 0;
   }
 
@@ -38,6 +40,12 @@ export class Seeing {
 
   done() {
     return this.engine.ready && this.count() === this.album.pictures.length;
+  }
+
+  // Ask once more for what could not be seen.
+  retry() {
+    this.refused.clear();
+    this.update();
   }
 
   // Forget what is gone, ask for what is new.
@@ -50,7 +58,7 @@ export class Seeing {
     for (const id of gone) this.seen.delete(id);
     for (const { id, pixels } of this.album.pictures) {
       if (this.sent.size >= AT_ONCE) break;
-      if (this.seen.has(id) || this.sent.has(id)) continue;
+      if ([this.seen, this.sent, this.refused].some((ids) => ids.has(id))) continue;
       this.sent.add(id);
       this.engine.send({ do: "see", id, pixels });
     }
@@ -59,6 +67,11 @@ export class Seeing {
   /** @param {Answer} answer */
   hear(answer) {
     if (answer.do === "loaded") this.update();
+    if (answer.do === "failed" && answer.about === "see") {
+      this.sent.delete(answer.ask);
+      this.refused.add(answer.ask);
+      this.update();
+    }
     if (answer.do !== "seen") return;
     this.sent.delete(answer.id);
     this.seen.add(answer.id);

@@ -16,7 +16,7 @@ from tl_helpers import data, models, transfer
 
 model = page_heads.with_head("${HEAD_FILE}")  # the network with your head
 names = np.load("${HEAD_FILE}")["class_names"]
-photos = data.from_folder("photographs", size=128)  # the unpacked zip
+photos = data.from_folder("photographs", size=128)  # unpacked there
 answers = names[models.outputs(model, photos.images).argmax(axis=1)]
 print(np.mean(answers == np.array(photos.class_names)[photos.labels]))
 
@@ -51,9 +51,9 @@ export class Take {
       make(
         "p",
         {},
-        `The head and the names of the classes are saved as ${HEAD_FILE}; the pictures as a zip, above. Put ` +
-          `${HEAD_FILE} and the unpacked folder “photographs” beside your program or notebook; then this goes on ` +
-          "from there, with the same answers:",
+        `The head and the names of the classes are saved as ${HEAD_FILE}; “Export zip” above saves the pictures. Put ` +
+          `${HEAD_FILE} beside your program or notebook, and unpack photographs.zip into a folder “photographs” ` +
+          "there. Then this goes on from where you are, with the same answers:",
       ),
       make("div", { class: "tlx-actions" }, ...this.buttons),
       this.status,

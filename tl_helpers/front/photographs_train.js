@@ -125,7 +125,9 @@ export class Train {
     if (problem) return this.say(problem, "error");
     this.wanted = true;
     this.busy(true);
-    if (await this.load()) this.proceed();
+    if (!await this.load()) return;
+    this.seeing.retry();
+    this.proceed();
   }
 
   // The pictures changed: forget and see; train again if that is wanted.
@@ -216,6 +218,7 @@ export class Train {
     }
     if (!current?.take(answer)) return;
     if (answer.do === "trained") this.finished(current);
+    if (answer.do === "plan") return; // what was there before stays until there is something to show
     this.report.show(current);
     this.tell();
   }
@@ -224,7 +227,12 @@ export class Train {
   failed({ about, ask, message }) {
     if (about === "see") {
       const name = this.shared.album.find(ask)?.name ?? "A picture";
-      return this.say(`${name} could not be seen: ${message}. Remove it, or add it again.`, "error");
+      this.wanted = false;
+      this.busy(false);
+      return this.say(
+        `${name} could not be seen: ${message}. Remove it, or press Train to try again.`,
+        "error",
+      );
     }
     if (about !== "train" && about !== "load") return;
     this.wanted = false;

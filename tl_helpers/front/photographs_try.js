@@ -43,6 +43,7 @@ export class Try {
     this.camera.opener.addEventListener("click", () => this.watch());
     this.place = make("div", { class: "tlx-photos-shown" }, "No picture yet. Drop or paste one here.");
     this.top = make("p", { role: "status", "aria-live": "polite" });
+    this.apart = make("p", { class: "tlx-facts" });
     this.cards = make("div");
     this.near = make("div");
     this.slider = make("input", { type: "range", min: 50, max: 100, step: 1, value: USUAL });
@@ -65,7 +66,7 @@ export class Try {
       this.slider,
       this.known,
     );
-    const side = make("div", {}, this.top, this.cards, this.near);
+    const side = make("div", {}, this.top, this.apart, this.cards, this.near);
     this.nodes = /** @type {HTMLElement[]} */ ([
       make("p", { class: "tlx-sentence" }, "4. Try a picture that they never saw"),
       make("div", { class: "tlx-try" }, drop, side),
@@ -193,15 +194,15 @@ export class Try {
     const words = arms.flatMap((name, arm) =>
       shares[arm]?.length ? [`${name}: ${names[topOf(shares[arm])]}`] : []
     );
-    const far = `distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}`;
+    this.apart.textContent = distances.length
+      ? `Distance to the nearest training picture: ${distance.toFixed(2)}; the limit: ${limit.toFixed(2)}.`
+      : "";
     if (distances.length && distance > limit) {
       return this.say(
-        `None of these (${far}): it is unlike all that was shown. If it had to be one of them, ${
-          words.join("; ")
-        }.`,
+        `None of these: it is unlike all that was shown. If it had to be one: ${words.join("; ")}.`,
       );
     }
-    this.say(`${words.join("; ")}.${distances.length ? ` It is like what was shown (${far}).` : ""}`);
+    this.say(`${words.join("; ")}.`);
   }
 
   end() {
