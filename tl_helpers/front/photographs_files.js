@@ -27,12 +27,17 @@ const seen = ({ path, name }) => ![...path, name].some(hidden);
  */
 const foundFile = (file, path = []) => ({ path, name: file.name, read: () => Promise.resolve(file) });
 
+/** @type {(one: string, other: string) => number} as people sort: 2 before 10 */
+const inOrder = (one, other) => one.localeCompare(other, "en", { numeric: true });
+
 /**
  * From a field: with their folders, where a folder was chosen.
  * @param {File[]} files
  */
-export const fromPicker = (files) =>
-  files.map((file) => foundFile(file, file.webkitRelativePath.split("/").slice(0, -1))).filter(seen);
+export function fromPicker(files) {
+  const sorted = [...files].sort((one, other) => inOrder(one.webkitRelativePath, other.webkitRelativePath));
+  return sorted.map((file) => foundFile(file, file.webkitRelativePath.split("/").slice(0, -1))).filter(seen);
+}
 
 /** @param {FileSystemDirectoryEntry} folder @returns {Promise<FileSystemEntry[]>} */
 async function inside(folder) {
@@ -42,7 +47,7 @@ async function inside(folder) {
     const some = /** @type {FileSystemEntry[]} */ (await new Promise((resolve, reject) => {
       reader.readEntries(resolve, reject);
     }));
-    if (!some.length) return all.sort((one, other) => one.name < other.name ? -1 : 1);
+    if (!some.length) return all.sort((one, other) => inOrder(one.name, other.name));
     all.push(...some);
   }
 }
