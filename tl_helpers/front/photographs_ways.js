@@ -38,7 +38,11 @@ export class Ways {
     try {
       await this.add(await fromTransfer(transfer), id);
     } catch (error) {
-      this.say(`What you dropped cannot be read: ${/** @type {Error} */ (error).message}.`, "error");
+      const words = location.protocol === "file:"
+        ? "This browser lets no page that was opened as a file read a dropped folder. Press “Folder …” instead, or " +
+          "drop the files in it."
+        : `What you dropped cannot be read: ${/** @type {Error} */ (error).message}.`;
+      this.say(words, "error");
     }
   }
 
