@@ -141,9 +141,8 @@ export class Try {
   async ask() {
     const { current } = this.train;
     if (!this.pixels) return;
-    if (!current || !this.train.ready) {
-      return this.say("The picture is here. Train first: then the networks name it.");
-    }
+    if (!current) return this.say("The picture is here. Train first: then the networks name it.");
+    if (!this.train.ready) return; // it is asked again as soon as there is a head
     this.waiting = this.asking;
     if (this.asking) return;
     this.asking = true;
