@@ -345,12 +345,11 @@ class Tab:
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def add(self, place, photos):
-        """Put pictures into the class at a place."""
-        self.page.locator(".tlx-photos .tlx-class").nth(place).locator("input[type=file][multiple]").set_input_files(
-            photos
-        )
-        count = self.page.locator(".tlx-photos .tlx-class").nth(place).get_by_role("option")
-        expect(count).not_to_have_count(0)
+        """Put pictures into the class at a place, and wait until they are there."""
+        card = self.root.locator(".tlx-class").nth(place)
+        count = card.get_by_role("option").count()
+        card.locator("input[type=file][multiple]").set_input_files(photos)
+        expect(card.get_by_role("option")).to_have_count(count + len(photos), timeout=MINUTE)
 
     def name(self, place, name):
         box = self.page.get_by_label(f"Name of class {place + 1}")
