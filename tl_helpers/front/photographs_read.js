@@ -6,7 +6,7 @@ import { contextOf } from "./images.js";
 /** @typedef {Uint8Array<ArrayBuffer>} Pixels 128 × 128 × 3 */
 
 export const SIDE = 128;
-const LARGEST_FILE = 60e6; // bytes
+const LARGEST_FILE = 40e6; // bytes
 const LARGEST_PICTURE = 120e6; // pixels that are unpacked: half a gigabyte
 const RAW = /\.(arw|cr2|cr3|dng|nef|nrw|orf|pef|raf|rw2|srw)$/i;
 const HEIC = /\.(heic|heif|hif)$/i;
