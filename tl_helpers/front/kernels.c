@@ -86,8 +86,10 @@ void depthwise(const float *x, int side, int channels, const float *weights, con
                     const float *pixel = x + ((top + v) * side + left + start) * channels + c;
                     const float *weight = weights + (v * size + start) * channels + c;
                     for (int u = start; u < end; u++, pixel += channels, weight += channels) {
-                        low = wasm_f32x4_add(low, wasm_f32x4_mul(wasm_v128_load(pixel), wasm_v128_load(weight)));
-                        high = wasm_f32x4_add(high, wasm_f32x4_mul(wasm_v128_load(pixel + 4), wasm_v128_load(weight + 4)));
+                        const four first = wasm_f32x4_mul(wasm_v128_load(pixel), wasm_v128_load(weight));
+                        const four second = wasm_f32x4_mul(wasm_v128_load(pixel + 4), wasm_v128_load(weight + 4));
+                        low = wasm_f32x4_add(low, first);
+                        high = wasm_f32x4_add(high, second);
                     }
                 }
                 wasm_v128_store(y + c, clamped(low, most));

@@ -1,6 +1,6 @@
 // kernels.c, compiled: made by tools/compile_kernels.py, not by hand.
 
-// SHA-256 of kernels.c: 41764460fa4fb79ba8d37f46e5b7a39aadacfda2cef03462c95da22d26601a00
+// SHA-256 of kernels.c: bb1e94f60cec8b4ef70401dbd97c38cced7400752cb90b3f15fd947e6c72c775
 export const PROGRAM = [ // base64
   "AGFzbQEAAAABMARgDX9/f39/f39/f31/f38AYAl/f39/f39/fX8AYAZ/f39/f30AYAd/f39/f319AAIPAQNlbnYGbWVtb3J5AgAB",
   "AwUEAAECAwQFAXABAQEGCAF/AUGAgAILBycEB3Byb2R1Y3QAAAlkZXB0aHdpc2UAAQZtYXNrZWQAAgRhZGFtAAMKvRMEwQgGC38B",

@@ -37,7 +37,8 @@ import { Networks } from "./photographs_networks.js";
  */
 /**
  * What the page sends; "load" comes first.
- * @typedef {{ do: "load", network: Network, numbers: Uint16Array | ArrayBuffer, layout: Layout, seed: number, path?: Path }
+ * @typedef {{ do: "load", network: Network, numbers: Uint16Array | ArrayBuffer, layout: Layout, seed: number,
+ *     path?: Path }
  *   | { do: "see", id: number, pixels: Uint8Array }
  *   | { do: "know", id: number, features: Features }
  *   | { do: "forget", ids: number[] }
