@@ -658,7 +658,8 @@ GROW = """async (small) => {
     const halves = new Uint16Array(names.reduce((sum, name) => sum + arrays[name].length, 0)).fill(0x2c00);
     const layout = names.map((name) => ({ name, shape: [arrays[name].length] }));
     const own = new Networks({ network: small, layout, numbers: halves, seed: 0 }, () => {});
-    const picture = (k) => Uint8Array.from({ length: small.size ** 2 * 3 }, (_, i) => (i * (k + 7) + k) % 256);
+    const count = small.size ** 2 * 3;
+    const picture = (k) => Uint8Array.from({ length: count }, (_, i) => 60 * (k % 4) + (i * (k + 7)) % 30);
     const once = async (run) => {
         const rows = Array.from({ length: 100 }, (_, i) => ({ id: i, label: i % 4, group: i }));
         for (const { id } of rows) own.see({ do: "see", id, pixels: picture(id + run) });
