@@ -51,8 +51,8 @@ export class Take {
       make(
         "p",
         {},
-        `The head and the names of the classes are saved as ${HEAD_FILE}; “Export zip” above saves the pictures. Put ` +
-          `${HEAD_FILE} beside your program or notebook, and unpack photographs.zip into a folder “photographs” ` +
+        `The head and the names of the classes are saved as ${HEAD_FILE}; “Export zip” above saves the pictures. ` +
+          `Put ${HEAD_FILE} beside your program or notebook, and unpack photographs.zip into a folder “photographs” ` +
           "there. Then this goes on from where you are, with the same answers:",
       ),
       make("div", { class: "tlx-actions" }, ...this.buttons),
