@@ -21,7 +21,7 @@ MARKS = ("browser", "training", "site", "slow")
 FIXTURES = {"chromium": "browser", "site": "site", "source": "training", "done": "training"}
 # Modules that load TensorFlow as soon as they are imported.
 LOADERS = (
-    "applications|augmentation|checkpoints|clones|efficientnet|exports|graph|heads|knowledge|models|prefixes|residual|results"
+    "applications|augmentation|checkpoints|clones|efficientnet|exports|graph|heads|knowledge|models|page_heads|prefixes|residual|results"
     "|running|steps|store|training|transfer|workbench"
 )
 IMPORTS = {

@@ -57,6 +57,18 @@ def test_a_module_gets_what_it_imports(write, told):
     assert told(bundle(entry, TELL), "told.default.area") == 60
 
 
+def test_comments_stay_behind_and_nothing_else(write, told):
+    entry = write(
+        first="// What it does.\n/**\n * A block ** with / stars.\n * @param {number} x\n */\n"
+        "export function twice(x) {\n  // doubled\n  const y = /** @type {number} */ (2 * x); // here too\n"
+        "  /** @type {string[]} */\n  const words = [`a // b`, 'c /** d */'];\n  return [y, ...words];\n}\n"
+    )
+    program = bundle(entry, TELL)
+    assert told(program, "told.twice(4)") == [8, "a // b", "c /** d */"]
+    for gone in ("What it does", "A block", "@param", "// doubled", "string[]"):
+        assert gone not in program
+
+
 def test_names_inside_a_module_are_its_own(write, told):
     entry = write(
         first='import { side } from "./second.js";\nconst SIDE = 1;\nexport const sides = [SIDE, side];\n',

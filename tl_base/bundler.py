@@ -8,6 +8,8 @@ import json
 import re
 from pathlib import Path
 
+# Lines with a comment and nothing else: a reader of the page has them in the repository.
+_COMMENT = re.compile(r"^[ \t]*(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.M)
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([^"/]+)";$', re.M)
 _EXPORT = re.compile(r"^export (?=(?:async )?function (\w+)|class (\w+)|const (\w+) =)", re.M)
 _DEFAULT = re.compile(r"^export default (?!async |class|function)", re.M)
@@ -33,7 +35,8 @@ def bundle(entry: Path, use: str = "export default entry.default;") -> str:
     Returns
     -------
     str
-        Each module in a scope of its own, so that two may use the same names inside.
+        Each module in a scope of its own, so that two may use the same names inside; without lines that hold nothing
+        but a comment.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def bundle(entry: Path, use: str = "export default entry.default;") -> str:
         If a module is missing, modules import each other in a circle, one imports what another does not export, or
         one uses another form than ``import { a, b as c } from "./file.js";``, ``export`` before a function, a class or
         a constant, and ``export default`` before an object or name. A line that begins with ``import`` or ``export``
-        is read as such even in a text of several lines.
+        is read as such even in a text of several lines, and so is one that begins with ``//``.
 
     Notes
     -----
@@ -59,7 +62,7 @@ def _add(folder: Path, path: tuple[str, ...], texts: dict[str, str], exported: d
     name = path[-1]
     if not (folder / name).is_file():
         raise ModuleError(f"There is no module {name}, which {path[-2] if path[1:] else 'a widget'} asks for.")
-    text = (folder / name).read_text(encoding="utf-8")
+    text = _COMMENT.sub("", (folder / name).read_text(encoding="utf-8"))
     for names, other in _IMPORT.findall(text):
         if other in path:
             raise ModuleError(f"Modules import each other in a circle: {' → '.join([*path, other])}.")

@@ -6,7 +6,6 @@ resizes them and scales them itself, so that nobody can forget it.
 Taught in: chapter 7 (Your own photographs).
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,36 +13,12 @@ import numpy as np
 from tl_base.backend import keras
 from tl_base.clones import reseeded
 from tl_base.graph import ModelError
+from tl_base.stages import EPSILON, FEATURES, MIDDLE, MOST, SPREAD, STAGES, STEM, Stage
 
-# As the original: it was trained on (x - 127) / 128, with these two numbers in every BatchNormalization.
-MIDDLE, SPREAD = 127.0, 128.0
-NORMALISATION = {"momentum": 0.99, "epsilon": 1e-3}
+NORMALISATION = {"momentum": 0.99, "epsilon": EPSILON}
 # Weights drawn anew keep the size of what passes through (He et al., 2015, equation 14), as in the original.
 DRAWN = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out", "seed": None}}
-FEATURES = 1280
 SMALLEST = 32  # pixels: the last stages then see one
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Blocks of one width: how many, the first one's stride, size of the kernels, expansion, channels put out."""
-
-    blocks: int
-    stride: int
-    kernel: int
-    expansion: int
-    channels: int
-
-
-STAGES = (
-    Stage(1, 1, 3, 1, 16),
-    Stage(2, 2, 3, 6, 24),
-    Stage(2, 2, 5, 6, 40),
-    Stage(3, 2, 3, 6, 80),
-    Stage(3, 1, 5, 6, 112),
-    Stage(4, 2, 5, 6, 192),
-    Stage(1, 1, 3, 6, 320),
-)
 
 
 def lite0(seed: int = 0, size: int = 160, classes: int | None = None) -> keras.Model:
@@ -85,7 +60,7 @@ def lite0(seed: int = 0, size: int = 160, classes: int | None = None) -> keras.M
     # training=False: else Keras 3.15 takes the default of Resizing, True, for all layers behind it (`source(x)`)
     x = layers.Resizing(size, size, name="resize")(image, training=False)
     x = layers.Rescaling(1 / SPREAD, -MIDDLE / SPREAD, name="rescale")(x)
-    x = _convolved(x, 32, 3, 2, "stem_conv")
+    x = _convolved(x, STEM, 3, 2, "stem_conv")
     x = _active(x, "stem_normal", "stem")
     for number, stage in enumerate(STAGES, 1):
         x = _stage(x, stage, f"block{number}")
@@ -127,4 +102,4 @@ def _convolved(x: Any, channels: int, kernel: int, stride: int, name: str) -> An
 
 def _active(x: Any, normal: str, name: str) -> Any:
     x = keras.layers.BatchNormalization(**NORMALISATION, name=normal)(x)
-    return keras.layers.ReLU(max_value=6.0, name=name)(x)
+    return keras.layers.ReLU(max_value=MOST, name=name)(x)

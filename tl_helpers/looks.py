@@ -45,7 +45,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("fine-tuned from the source", "LP-FT", "fine-tuned, two rates", "plain fine-tuning"),
         *(f"A{n}B+" for n in _SWEPT),
         *("fine-tuned on 500 labels", "A2B, 1 frozen", "A3B, 1 frozen", "A3B, 2 frozen"),
-        "fine-tuned from ImageNet after block6",
+        *("fine-tuned from ImageNet after block6", "fine-tuned from ImageNet, last stage"),
         *("LP-FT, two rates", "LP-FT, weights averaged"),
         *(f"fine-tuned, {what}" for what in ("flips", "shifts", "flips and shifts", "weight decay", "early stopping")),
         *("fine-tuned, constant rate", "fine-tuned, slower lower layers"),

@@ -2,11 +2,11 @@
 
 import { key } from "./charts.js";
 import { button, listOf, make, noSeed, seedIn } from "./common.js";
-import { joined } from "./npz.js";
 import { seconds, several, sum } from "./numbers.js";
 import { partsOf, Session } from "./session.js";
 import { curves, shares } from "./session_figures.js";
 import { sizesOf } from "./trunk.js";
+import { joined } from "./zip.js";
 
 /** @import { Look, Looks } from "./charts.js" */
 /** @import { Drawings } from "./drawings.js" */

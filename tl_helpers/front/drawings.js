@@ -1,8 +1,9 @@
 // The reader's drawings: classes of them, what the browser keeps, and the archive that Python reads.
 
 import { fromGrey, PIXELS, SIDE, toBytes, toText } from "./images.js";
-import { joined, npy, npyOfStrings, packed, unpackedNpy, unzipped, zipped } from "./npz.js";
+import { npy, npyOfStrings, unpackedNpy } from "./npz.js";
 import { several, sum } from "./numbers.js";
+import { joined, packed, unzipped, zipped } from "./zip.js";
 
 /** @import { Picture } from "./images.js" */
 /** @typedef {{ id: number, name: string, images: Picture[] }} Group a class with its drawings */

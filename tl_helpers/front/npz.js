@@ -1,61 +1,13 @@
 // Read and write NumPy's .npz: a zip archive of .npy files. What is written is stored, not compressed; what
 // numpy.savez and numpy.savez_compressed write can be read.
 
+import { ascii, joined, packed, viewOf } from "./zip.js";
+
+/** @import { Bytes } from "./zip.js" */
+
 const MAGIC = "\x93NUMPY";
-const LARGEST = 2 ** 25; // bytes of one array; hundreds of drawings take about a million
-const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
-  let value = n;
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
-  return value;
-});
 const KINDS = { i1: Int8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array, i4: Int32Array };
 const LONG = { u8: BigUint64Array, i8: BigInt64Array };
-
-/** @typedef {Uint8Array<ArrayBuffer>} Bytes */
-
-/** @param {Uint8Array} bytes */
-function crc32(bytes) {
-  let value = 0xffffffff;
-  for (const byte of bytes) value = CRC[(value ^ byte) & 255] ^ (value >>> 8);
-  return (value ^ 0xffffffff) >>> 0;
-}
-
-/** @param {string} text */
-const ascii = (text) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
-
-/** @param {Uint8Array} bytes */
-const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-/**
- * @param {Uint8Array[]} parts
- * @returns {Bytes}
- */
-export function joined(parts) {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-/**
- * Numbers of 2 or 4 bytes, little endian: packed("24", [a, b]) is a in two bytes, b in four.
- * @param {string} widths
- * @param {number[]} numbers
- */
-export function packed(widths, numbers) {
-  const bytes = new Uint8Array([...widths].reduce((sum, width) => sum + Number(width), 0));
-  const view = viewOf(bytes);
-  let at = 0;
-  numbers.forEach((number, i) => {
-    if (widths[i] === "2") view.setUint16(at, number, true);
-    else view.setUint32(at, number, true);
-    at += Number(widths[i]);
-  });
-  return bytes;
-}
 
 /**
  * @param {string} dtype
@@ -78,85 +30,6 @@ export function npyOfStrings(strings) {
   const longest = Math.max(1, ...letters.map((each) => each.length));
   const codes = letters.flatMap((each) => [...each, ...Array(longest - each.length).fill(0)]);
   return npy(`<U${longest}`, [strings.length], packed("4".repeat(codes.length), codes));
-}
-
-/**
- * Files by name to a zip archive, in which nothing is compressed.
- * @param {Record<string, Uint8Array>} files
- */
-export function zipped(files) {
-  const bodies = /** @type {Uint8Array[]} */ ([]);
-  const entries = /** @type {Uint8Array[]} */ ([]);
-  let start = 0;
-  for (const [name, bytes] of Object.entries(files)) {
-    const sizes = [crc32(bytes), bytes.length, bytes.length, name.length, 0];
-    const shared = packed("2222244422", [20, 0, 0, 0, 0x21, ...sizes]);
-    const place = packed("22244", [0, 0, 0, 0, start]);
-    bodies.push(ascii("PK\x03\x04"), shared, ascii(name), bytes);
-    entries.push(ascii("PK\x01\x02"), packed("2", [20]), shared, place, ascii(name));
-    start += 4 + shared.length + name.length + bytes.length;
-  }
-  const directory = joined(entries);
-  const count = Object.keys(files).length;
-  const end = packed("2222442", [0, 0, count, count, directory.length, start, 0]);
-  return joined([...bodies, directory, ascii("PK\x05\x06"), end]);
-}
-
-/** @param {Bytes} bytes */
-async function inflated(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  const reader = stream.getReader();
-  const parts = [];
-  let size = 0;
-  while (true) {
-    const { done, value } = await reader.read();
-    if (done) return joined(parts);
-    parts.push(value);
-    size += value.length;
-    if (size > LARGEST) throw new Error("an array in it is too large");
-  }
-}
-
-/**
- * A zip archive to its files by name.
- * @param {Bytes} bytes
- */
-export async function unzipped(bytes) {
-  const view = viewOf(bytes);
-  let end = bytes.length - 22;
-  while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end -= 1;
-  if (end < 0) throw new Error("it is no zip archive, or its end is missing");
-  const files = /** @type {Record<string, Bytes>} */ ({});
-  let at = view.getUint32(end + 16, true);
-  for (let left = view.getUint16(end + 10, true); left > 0; left--) {
-    if (view.getUint32(at, true) !== 0x02014b50) throw new Error("its table of files is damaged");
-    const [name, extra, comment] = [28, 30, 32].map((place) => view.getUint16(at + place, true));
-    files[new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + name))] = await fileAt(bytes, at);
-    at += 46 + name + extra + comment;
-  }
-  return files;
-}
-
-/**
- * The file that an entry of an archive's table speaks of.
- * @param {Bytes} bytes
- * @param {number} at
- */
-async function fileAt(bytes, at) {
-  const view = viewOf(bytes);
-  const method = view.getUint16(at + 10, true);
-  const [sum, packedSize, size] = [16, 20, 24].map((place) => view.getUint32(at + place, true));
-  const local = view.getUint32(at + 42, true);
-  const body = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
-  if (body + packedSize > bytes.length || size > LARGEST) {
-    throw new Error("it is cut short, or an array in it is too large");
-  }
-  const stored = bytes.subarray(body, body + packedSize);
-  const file = method === 8 ? await inflated(stored) : stored;
-  if (![0, 8].includes(method) || file.length !== size || crc32(file) !== sum) {
-    throw new Error("a file in it is damaged");
-  }
-  return file;
 }
 
 /**

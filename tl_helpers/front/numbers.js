@@ -12,6 +12,9 @@ export const points = (value) => (100 * value).toFixed(1);
 /** @param {number} value a share */
 export const percent = (value) => `${points(value)}\u00a0%`;
 
+/** @param {number} value a share, as a whole number of hundredths */
+export const whole = (value) => `${Math.round(100 * value)}\u00a0%`;
+
 /** @param {number} value */
 export const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(1);
 

@@ -15,10 +15,11 @@ export function randomness(seed) {
 }
 
 /**
+ * The numbers from 0 to count - 1 in an order that is drawn.
  * @param {number} count
  * @param {() => number} random
  */
-function shuffled(count, random) {
+export function shuffled(count, random) {
   const order = Array.from({ length: count }, (_, i) => i);
   for (let i = count - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
