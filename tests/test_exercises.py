@@ -110,6 +110,14 @@ ANSWERS = {
     "7.1.2": (20, {10: "still below", 50: "smaller number", 14.5: "no such row"}),
     "8.1": ({"one half": 4, "nine tenths": 35}, {(1, 35): "proves little", (4, 29): "one-sided", (4, 36): "Clopper"}),
     "8.2": ({"alone": 0.5, "copies": 1.0}, {(1.0, 1.0): "copies still", (0.5, 0.5): "label of its drawing"}),
+    "8.1.1": (
+        {"above 0.80": 32, "above 0.85": 166},
+        {(62, 196): "in all", (20, 166): "still below", (32, 64): "more than twice"},
+    ),
+    "8.1.2": (
+        {"each picture held back": 1.0, "each burst held back": 0.5},
+        {(1.0, 1.0): "whole burst", (0.5, 0.5): "all five pictures"},
+    ),
 }
 # What the solutions print without the whole data sets, where it is another number.
 ELSEWHERE = {
