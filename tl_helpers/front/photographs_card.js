@@ -105,7 +105,7 @@ export class Card {
     const number = this.label + 1;
     const { name } = album.classes[this.label];
     label(this.node, title);
-    this.name.value = name;
+    if (document.activeElement !== this.name) this.name.value = name; // else it is being typed
     label(this.name, `Name of class ${number}`);
     label(this.remove, `Remove class ${title}`);
     this.remove.disabled = few;
