@@ -15,7 +15,8 @@ LINT = "from importlinter.cli import lint_imports_command; lint_imports_command(
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
 def test_links_to_files_lead_somewhere(root, name):
-    links = [link for link in LINK.findall((root / name).read_text(encoding="utf-8")) if "://" not in link]
+    text = re.sub(r"`[^`\n]*`", "", (root / name).read_text(encoding="utf-8"))  # an example leads nowhere
+    links = [link for link in LINK.findall(text) if "://" not in link]
     assert [link for link in links if not (root / link).is_file()] == []
 
 

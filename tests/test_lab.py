@@ -24,9 +24,9 @@ SERVER_STARTS_IN = 300  # seconds
 
 def test_the_contents_list_the_pages_in_the_order_of_the_book(root):
     links = LINK.findall(lab.contents(root))
-    files = [(root / lab.START).parent / target for _, target in links]
+    files = [Path(os.path.normpath((root / lab.START).parent / target)) for _, target in links]
     assert all(file.is_file() for file in files)
-    listed = [file.resolve().relative_to(root).with_suffix("").as_posix() for file in files]
+    listed = [file.relative_to(root).with_suffix("").as_posix() for file in files]
     made_by_sphinx = ["chapters/api", "chapters/api_base", "chapters/api_experiments", "chapters/status"]
     assert listed == [page for page in parse_toc_yaml(root / "_toc.yml") if page not in ["index", *made_by_sphinx]]
 

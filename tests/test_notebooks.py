@@ -150,6 +150,7 @@ FOLDED = {"source_hidden": True}
         (["remove-input"], FOLDED),
         (["remove-cell"], FOLDED),
         (["hide-cell"], {**FOLDED, "outputs_hidden": True}),
+        (["hide-cell", "solution"], {**FOLDED, "outputs_hidden": True}),
         (["hide-input", notebooks.COMPARED], FOLDED),
         ([], None),
         ([notebooks.COMPARED], None),
@@ -168,15 +169,6 @@ def test_what_the_site_folds_is_folded_in_jupyterlab(tags, folded, before, tmp_p
     notebooks.write(notebook, path)
     assert notebooks.violations(path) == []
     assert notebooks.read(path).cells[0].metadata.get("jupyter") == folded
-
-
-def test_only_solutions_say_for_themselves_what_is_folded(tmp_path):
-    path = tmp_path / "some.ipynb"
-    for folded in (FOLDED, {**FOLDED, "outputs_hidden": True}):
-        cell = code_cell("1", tags=["hide-cell", notebooks.SOLUTION])
-        cell.metadata["jupyter"] = folded
-        notebooks.write(notebook_of(cell), path)
-        assert notebooks.violations(path) == []
 
 
 ROLE = re.compile(r"\{[\w:-]+\}`")

@@ -168,7 +168,7 @@ def difference(
     labels : int
         Per class.
     experiments, network, steps, what
-        As in `Claim`, one each. They are many because each says what is compared.
+        As in `Claim`, one each. The parameters are many because each says what is compared.
 
     Returns
     -------

@@ -29,7 +29,6 @@ from tl_base import files
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPARED = "nbval-check-output"
-SOLUTION = "solution"  # the tag of a cell that is folded, as is what it prints, on the site and in JupyterLab
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_TIMEOUT = 600  # seconds
 LONGEST_OUTPUT = 15  # lines; nobody compares more by eye

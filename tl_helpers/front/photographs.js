@@ -1,4 +1,4 @@
-// Photograph it, transfer it: pictures, networks that learn them in a worker, and what they say. Nothing leaves the page.
+// Photograph it, transfer it: pictures, networks that learn them in a worker, and what they say. Nothing leaves it.
 
 import { keepKeys, make } from "./common.js";
 import { Album } from "./photographs_album.js";

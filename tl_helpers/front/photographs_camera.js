@@ -9,7 +9,8 @@ const NONE =
   `“python -m http.server”, then open http://localhost:8000). ${ELSE}`;
 const REASONS = /** @type {Record<string, string>} */ ({
   NotAllowedError:
-    `The camera was not allowed. Allow it where the browser asks, or by the sign beside the address, and try again. ${ELSE}`,
+    "The camera was not allowed. Allow it where the browser asks, or by the sign beside the address, and try again. " +
+    ELSE,
   NotFoundError: `No camera was found. ${ELSE}`,
   NotReadableError: `The camera is used by another program. Close that, and try again. ${ELSE}`,
 });

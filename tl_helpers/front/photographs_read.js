@@ -95,7 +95,8 @@ function resized(data, side) {
  */
 export function squareOf(source, wide, high) {
   const side = Math.min(wide, high);
-  const small = Math.max(1, Math.floor(side / Math.max(1, Math.floor(side / (2 * SIDE))))); // twice as large, or a little more
+  const times = Math.max(1, Math.floor(side / (2 * SIDE)));
+  const small = Math.max(1, Math.floor(side / times)); // twice as large, or a little more
   const canvas = make("canvas", { width: small, height: small });
   const context = contextOf(canvas, { willReadFrequently: true });
   context.imageSmoothingQuality = "high";

@@ -1,4 +1,4 @@
-// The ways in which pictures come to the page, apart from the camera: files, folders, archives, drops, pastes, examples.
+// The ways in which pictures come to the page besides the camera: files, folders, archives, drops, pastes, examples.
 
 import { button } from "./common.js";
 import { picker } from "./pad.js";
