@@ -304,7 +304,7 @@ def test_photographs_stand_as_the_camera_was_held(tab, tmp_path):
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
 def test_pictures_of_any_size_and_format(tab, tmp_path, kind):
-    for place, size in enumerate([(128, 128), (300, 200), (90, 140), (1, 7), (1000, 1400)]):
+    for place, size in enumerate([(128, 128), (300, 200), (90, 140), (1000, 1400), (2, 14)]):
         (tmp_path / f"{place}.x").write_bytes(encoded(scene(place, (900, 900)).resize(size), kind))
     paths = sorted(tmp_path.iterdir())
     tab.choose("Add image files to first", *((path.name, path.read_bytes()) for path in paths))
@@ -312,7 +312,7 @@ def test_pictures_of_any_size_and_format(tab, tmp_path, kind):
     for place, path in enumerate(paths):
         theirs = photographs.read(path, SIDE, SIDE).pixels
         apart = np.abs(tab.pixels(place) - theirs.astype(int))
-        assert apart.mean() < ALIKE
+        assert apart.mean() < ALIKE, (place, apart.mean())
         if kind in ("PNG", "BMP") and place == 0:
             assert apart.max() == 0
 
