@@ -93,7 +93,10 @@ export class Card {
   }
 
   rename() {
-    if (this.label >= 0) this.page.album.rename(this.label, this.name.value);
+    if (this.label < 0) return;
+    const { album } = this.page;
+    album.rename(this.label, this.name.value);
+    this.name.value = album.classes[this.label].name; // without needless spaces
   }
 
   // --- What it shows
