@@ -1,5 +1,6 @@
 """The second plan: its grids, its hypotheses as data, and what records say of them."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ import tl_experiments as experiments
 from tl_experiments import advice, arms, claims, names, replicates, verdicts
 from tl_experiments.names import depth_of
 from tl_experiments.trainings import parts_of
+from tl_helpers import records
 
 NOTHING = pd.DataFrame(columns=["experiment", "validation_accuracy", "source"])
 
@@ -171,6 +173,16 @@ def test_the_plan_is_not_among_what_is_done_unasked():
     assert set(experiments.planned()).isdisjoint(experiments.known())
     with pytest.raises(experiments.ExperimentError, match="replicated-trials, then replicated-trials-more"):
         replicates.main(NOTHING)
+
+
+def test_what_is_done_of_the_plan_is_what_its_grids_name(root):
+    done, named = records.load(root / "tl_experiments" / "assets" / "plan"), {}
+    for make in experiments.planned().values():
+        with contextlib.suppress(experiments.ExperimentError):  # waits for a choice: then none of its rows is there
+            named |= {run.key: run for run in experiments.expand(make(done))}
+    assert (done.error == "").all()
+    assert set(done.key) <= set(named)
+    assert [named[key].arm for key in done.key] == list(done.arm)
 
 
 # --- Hypotheses ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ model = page_heads.with_head("${HEAD_FILE}")  # the network with your head
 names = np.load("${HEAD_FILE}")["class_names"]
 photos = data.from_folder("photographs", size=128)  # unpacked there
 answers = names[models.outputs(model, photos.images).argmax(axis=1)]
-print(np.mean(answers == np.array(photos.class_names)[photos.labels]))
+right = answers == np.array(photos.class_names)[photos.labels]
+print(right.mean())  # of pictures that it has learned from: this is no test
 
 split = data.few_shot(photos, per_class=3, seed=0)  # train once more
 source = models.pretrained("imagenet", size=128)
