@@ -97,6 +97,7 @@ def test_the_coverage_that_ships_lies_where_it_should():
     assert shipped["simulations"] >= 1000
     assert {row["design"] for row in cases} == {row["design"] for row in shipped["decisions"]} == set(simulated.DESIGNS)
     assert len(cases) == len(simulated.DESIGNS) * len(simulated.TRUTHS) * len(simulated.RATIOS)
+    assert max(row["times"] for row in shipped["decisions"]) < 4  # where the networks spread very differently
     assert [row for row in cases if not 0.93 - 0.016 <= row["covered"] <= 0.97 + 0.012] == []
     assert 0.93 <= np.mean([row["covered"] for row in cases]) <= 0.97
 

@@ -96,7 +96,7 @@ def main(arguments=None):
     """Print the tables and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000, help="simulations of each case")
-    parser.add_argument("--decisions", type=int, default=20_000, help="simulations of decisions at a small level")
+    parser.add_argument("--decisions", type=int, default=10_000, help="simulations of decisions at a small level")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args(arguments)
     cases = coverage(options.count)
