@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from scipy import stats
+from tabs import IN_THE_DARK, Tab
 
 from tl_base.backend import tf
 from tl_base.bundler import bundle
@@ -25,13 +26,6 @@ LARGEST_PAGE = 350_000  # bytes, compressed: weights, programs and style togethe
 MINUTE = 60_000  # milliseconds
 SAME_LOGITS = 1e-3
 SAME_AFTER_TEN_STEPS = 1e-3  # of a weight, where ten steps at 0.001 move one by up to 0.01
-IN_THE_DARK = """() => {
-    document.documentElement.dataset.theme = "dark";
-    const dark = {"text-base": "#ced6dd", background: "#14181e", surface: "#222832", border: "#48566b"};
-    const style = document.documentElement.style;
-    for (const [name, colour] of Object.entries(dark)) style.setProperty(`--pst-color-${name}`, colour);
-    document.body.style.background = dark.background;
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -366,28 +360,13 @@ def address(tmp_path_factory):
     return path.as_uri()
 
 
-class Tab:
+class Drawn(Tab):
     """The page in a browser tab, with what went wrong in it; nothing but the file itself can be reached."""
 
     def __init__(self, context, address):
-        self.wrong = []
-        context.route("**/*", self.route)
-        self.page = context.new_page()
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("console", lambda told: self.wrong.append(told.text) if told.type == "error" else None)
-        self.page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
-        self.page.goto(address)
+        super().__init__(context, address)
         self.said = self.page.get_by_role("status").nth(0)
         self.told = self.page.get_by_role("status").nth(1)
-
-    def route(self, request):
-        if request.request.url.startswith(("file:", "data:", "blob:")):
-            return request.continue_()
-        self.wrong.append(request.request.url)
-        return request.abort()
-
-    def press(self, name):
-        self.page.get_by_role("button", name=name, exact=True).click()
 
     def drawings(self):
         return [card.locator(".tlx-thumb").count() for card in self.page.locator(".tlx-classes .tlx-class").all()]
@@ -440,7 +419,7 @@ def open_tab(chromium, address):
 
     def open_(width=1000, **options):
         contexts.append(chromium.new_context(viewport={"width": width, "height": 900}, **options))
-        return Tab(contexts[-1], address)
+        return Drawn(contexts[-1], address)
 
     yield open_
     for context in contexts:

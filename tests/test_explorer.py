@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 from playwright.sync_api import expect
+from tabs import Tab
 
 from tl_base.bundler import bundle
 from tl_experiments import card, choices, explorer
@@ -56,22 +57,8 @@ def page_of(tmp_path_factory):
     return write
 
 
-class Tab:
+class Explored(Tab):
     """A browser tab with what went wrong in it; nothing but files can be reached."""
-
-    def __init__(self, context, address):
-        self.wrong = []
-        context.route("**/*", self.route)
-        self.page = context.new_page()
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("console", lambda told: self.wrong.append(told.text) if told.type == "error" else None)
-        self.page.goto(address)
-
-    def route(self, request):
-        if request.request.url.startswith(("file:", "data:", "blob:")):
-            return request.continue_()
-        self.wrong.append(request.request.url)
-        return request.abort()
 
     def layer(self, name, which=0):
         return self.page.get_by_label(f"State of {name}").nth(which)
@@ -94,7 +81,7 @@ def open_tab(chromium):
 
     def open_(address, width=1000, **options):
         contexts.append(chromium.new_context(viewport={"width": width, "height": 1000}, **options))
-        return Tab(contexts[-1], address)
+        return Explored(contexts[-1], address)
 
     yield open_
     for context in contexts:

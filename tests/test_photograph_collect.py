@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
+from tabs import IN_THE_DARK, Tab
 
 from tl_base import photographs, twins
 from tl_base.bundler import bundle
@@ -24,13 +25,6 @@ MINUTE = 60_000  # milliseconds
 AS_GLOBALS = "for (const each of Object.values(modules)) Object.assign(globalThis, each);"
 TO_BYTES = "globalThis.bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));"
 ALIKE = 2.0  # mean difference of 255 from what Python reads: the browser unpacks and first shrinks otherwise
-IN_THE_DARK = """() => {
-    document.documentElement.dataset.theme = "dark";
-    const dark = {"text-base": "#ced6dd", background: "#14181e", surface: "#222832", border: "#48566b"};
-    const style = document.documentElement.style;
-    for (const [name, colour] of Object.entries(dark)) style.setProperty(`--pst-color-${name}`, colour);
-    document.body.style.background = dark.background;
-}"""
 
 
 def text_of(array):
@@ -199,27 +193,12 @@ def held_file(name, content):
     return {"name": name, "mimeType": "", "buffer": content}
 
 
-class Tab:
+class Collected(Tab):
     """The page in a browser tab, with what went wrong in it; nothing but the file itself can be reached."""
 
     def __init__(self, context, address):
-        self.wrong = []
-        context.route("**/*", self.route)
-        self.page = context.new_page()
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("console", lambda told: self.wrong.append(told.text) if told.type == "error" else None)
-        self.page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
-        self.page.goto(address)
+        super().__init__(context, address)
         self.said = self.page.get_by_role("status").nth(0)
-
-    def route(self, request):
-        if request.request.url.startswith(("file:", "data:", "blob:")):
-            return request.continue_()
-        self.wrong.append(request.request.url)
-        return request.abort()
-
-    def press(self, name):
-        self.page.get_by_role("button", name=name, exact=True).click()
 
     def names(self):
         return [box.input_value() for box in self.page.locator(".tlx-classes .tlx-name input").all()]
@@ -272,7 +251,7 @@ def open_tab(chromium, address):
 
     def open_(width=1000, **options):
         contexts.append(chromium.new_context(viewport={"width": width, "height": 900}, **options))
-        return Tab(contexts[-1], address)
+        return Collected(contexts[-1], address)
 
     yield open_
     for context in contexts:

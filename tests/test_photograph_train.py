@@ -14,6 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
+from tabs import IN_THE_DARK, Tab
 
 from tl_base import shares
 from tl_base.bundler import bundle
@@ -26,13 +27,6 @@ WORKER = Path(__file__).with_name("photographs_worker.js").read_text(encoding="u
 MINUTE = 60_000  # milliseconds
 AS_GLOBALS = "for (const each of Object.values(modules)) Object.assign(globalThis, each);"
 ARMS = list(photographing.ARMS)
-IN_THE_DARK = """() => {
-    document.documentElement.dataset.theme = "dark";
-    const dark = {"text-base": "#ced6dd", background: "#14181e", surface: "#222832", border: "#48566b"};
-    const style = document.documentElement.style;
-    for (const [name, colour] of Object.entries(dark)) style.setProperty(`--pst-color-${name}`, colour);
-    document.body.style.background = dark.background;
-}"""
 
 # --- What is counted, and what that says ------------------------------------------------------------------------------
 
@@ -321,28 +315,14 @@ def photo(colour, seed):
     return {"name": f"{colour}{seed}.png", "mimeType": "image/png", "buffer": stored.getvalue()}
 
 
-class Tab:
+class Trained(Tab):
     """The page in a browser tab, with what went wrong in it; nothing but files beside it can be reached."""
 
     def __init__(self, context, address):
-        self.wrong = []
-        context.route("**/*", self.route)
-        self.page = context.new_page()
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
-        self.page.goto(address)
+        super().__init__(context, address, console=False)
         self.root = self.page.locator(".tlx-photos")
         self.told = self.root.locator(".tlx-status").nth(1)
         self.detail = self.page.get_by_role("region", name="One picture")
-
-    def route(self, request):
-        if request.request.url.startswith(("file:", "data:", "blob:")):
-            return request.continue_()
-        self.wrong.append(request.request.url)
-        return request.abort()
-
-    def press(self, name):
-        self.page.get_by_role("button", name=name, exact=True).click()
 
     def add(self, place, photos):
         """Put pictures into the class at a place, and wait until they are there."""
@@ -375,7 +355,7 @@ class Tab:
 @pytest.fixture
 def tab(chromium, folder):
     context = chromium.new_context(viewport={"width": 1000, "height": 900}, accept_downloads=True)
-    tab = Tab(context, (folder / "page.html").as_uri())
+    tab = Trained(context, (folder / "page.html").as_uri())
     yield tab
     context.close()
     assert tab.wrong == []
@@ -456,7 +436,7 @@ def test_without_the_weights_it_says_so_and_can_try_again(chromium, folder, tmp_
     page = tmp_path / "page.html"
     page.write_bytes((folder / "page.html").read_bytes())
     context = chromium.new_context()
-    tab = Tab(context, page.as_uri())
+    tab = Trained(context, page.as_uri())
     tab.colours()
     tab.train("The network's weights cannot be loaded.")
     photographing.write_weights(tmp_path / photographing.FOLDER)
