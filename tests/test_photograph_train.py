@@ -520,10 +520,24 @@ def test_one_picture_is_looked_at_with_the_keyboard(tab):
         "The share of “green” falls most, from 90\xa0% to 40\xa0%, where the picture is covered"
     )
     expect(tab.detail.get_by_role("img", name=re.compile("The share of “green” falls most"))).to_be_visible()
+    expect(tab.detail).to_contain_text("the network that has learned from this picture too, and not of the one that")
     near.first.get_by_role("button").press("Enter")
     expect(tab.detail.locator(".tlx-photos-map canvas")).to_have_count(0)
     tab.detail.get_by_role("button", name="Close").click()
     expect(tab.detail).to_be_hidden()
+
+
+def test_a_map_goes_when_the_networks_are_trained_anew(tab):
+    tab.colours()
+    tab.train()
+    tab.root.locator(".tlx-photos-worst button").first.click()
+    tab.detail.get_by_role("button", name="Where does it look?").click()
+    canvases = tab.detail.locator(".tlx-photos-map figure canvas")
+    expect(canvases).to_have_count(2)
+    tab.detail.locator("select").first.select_option("1")
+    expect(canvases).to_have_count(0)
+    expect(tab.told).to_contain_text("Done in", timeout=MINUTE)
+    expect(tab.detail).not_to_contain_text("falls most")
 
 
 def test_a_picture_that_is_nearly_the_same_is_not_among_the_nearest(tab):

@@ -1,7 +1,7 @@
 // One picture, looked at closely: its label, what all networks said, its nearest pictures, and where a network looked.
 
 import { button, listOf, make, offer } from "./common.js";
-import { several } from "./numbers.js";
+import { several, whole } from "./numbers.js";
 import { mapWords, spotlight } from "./photographs_map.js";
 import { SIDE, thumb } from "./photographs_read.js";
 import { nearestIn, nearestList, shareCards, topOf } from "./photographs_shares.js";
@@ -24,6 +24,7 @@ export class Detail {
     this.train = train;
     this.id = /** @type {number | null} */ (null);
     this.asked = /** @type {number | null} */ (null); // class that a newly opened picture's map is of
+    this.mapped = /** @type {Train["current"]} */ (null); // the training that the map is of
     this.looking = 0; // times that a map was asked for
     const { album } = shared;
     this.title = make("p", { class: "tlx-sentence", tabindex: -1 });
@@ -91,6 +92,7 @@ export class Detail {
     if (!picture) return this.close();
     const { current } = this.train;
     const names = album.names;
+    if (this.mapped !== current) this.clearMap(); // the networks have been trained anew since
     this.node.hidden = false;
     this.title.textContent = `${picture.name}: “${names[picture.label]}”`;
     const options = names.map((words, value) => ({ words, value }));
@@ -150,6 +152,7 @@ export class Detail {
 
   clearMap() {
     this.looking += 1;
+    this.mapped = this.train.current;
     this.map.replaceChildren();
     this.go.disabled = false;
     this.say("");
@@ -179,7 +182,15 @@ export class Detail {
       const shown = [thumb(picture.pixels), spotlight(picture.pixels, found, words)];
       shown[0].setAttribute("aria-hidden", "true");
       this.map.replaceChildren(make("figure", {}, ...shown, make("figcaption", {}, under)));
-      this.say(`${words} The network was trained on this picture too.`);
+      const row = current.rowOf(picture.id);
+      const held = current.shares(arm, row)?.[label];
+      const other = held === undefined
+        ? ""
+        : `, and not of the one that gave it ${whole(held)} when it was held back`;
+      const first = row < 0
+        ? ""
+        : `This is the map of the network that has learned from this picture too${other}. `;
+      this.say(first + words);
     } catch (error) {
       if (turn !== this.looking) return;
       this.map.replaceChildren();
