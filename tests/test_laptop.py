@@ -266,7 +266,7 @@ def test_augmented_training_scores_on_what_is_kept(split, runs):
 
 
 def test_what_cannot_be_augmented_is_refused(split):
-    with pytest.raises(DataError, match="'flip', 'shift', 'photographs'"):
+    with pytest.raises(DataError, match="'flip', 'shift', 'flip and shift', 'photographs'"):
         transfer.from_scratch(split, augment="flips", **QUICK)
     head = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
     with pytest.raises(DataError, match="Leave augment out"):
