@@ -44,7 +44,7 @@ def test_what_a_learner_stumbles_over_is_seen(cells, message):
         [("a = 1", ""), ("print(a)", "hide-input"), ("a + 1", "")],
         [("print([x for x in range(3)])", "hide-input"), ("x = 2\nx", "")],
         [("a = 1", "solution"), ("print(1)\n# a comment\n\n" * 12, "")],
-        [("a = 1", "hide-input"), ("a = 2", ""), ("a", "")],
+        [("a = 1", "hide-input"), ("a = 2\na + 1", ""), ("a", "")],
         [("def f(a):\n    return [a for _ in a]", ""), ("f([1])", "")],
     ],
 )
