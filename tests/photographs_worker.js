@@ -141,7 +141,8 @@ self.onmessage = ({ data }) => {
       (_, place) => place % side === 0 && place < 3 * side ? 0.5 : 0.01,
     );
     tell({ do: "progress", ask: data.ask, share: 0.5, doing: "covering" });
-    tell({ do: "occluded", ask: data.ask, share: 0.9, side, patch, stride, drops });
+    // So that a test can see both: the network of pixels has always learned from the picture.
+    tell({ do: "occluded", ask: data.ask, heldBack: data.arm !== 2, share: 0.9, side, patch, stride, drops });
   }
   if (data.do === "export") {
     const array = (...shape) => ({

@@ -562,19 +562,38 @@ def test_the_map_says_what_covering_changes(worker, trained, pictures, arm):
             return copy;
         };
         const share = async (of) => (await ask({ do: "name", ask: 5, of, nearest: 1 }, "named")).named.shares[arm][1];
-        const map = await ask({ do: "occlude", ask: 4, of: { pixels: bytesOf(pixels) }, arm, label: 1 }, "occluded");
+        const map = await ask({ do: "occlude", ask: 4, of: { id: -1, pixels: bytesOf(pixels) }, arm, label: 1 }, "occluded");
         const { side, patch, stride } = map, after = [];
         for (const place of places) after.push(await share({ pixels: covered(place, side, patch, stride) }));
         return { ...map, drops: [...map.drops], after, whole: await share({ pixels: bytesOf(pixels) }) };
     }"""
     places = [0, 12, 40, 80]
     found = worker.evaluate(question, [text_of(pictures[100], "u1"), arm, places])
+    assert not found["heldBack"]
     assert found["share"] == pytest.approx(found["whole"], abs=1e-6)
     assert len(found["drops"]) == found["side"] ** 2 == 81
     assert (found["side"] - 1) * found["stride"] + found["patch"] == SIZE
     drops = np.array(found["drops"])
     assert np.allclose(drops[places], found["whole"] - np.array(found["after"]), atol=1e-6)
     assert np.abs(drops).max() > 1e-3
+
+
+@pytest.mark.parametrize("arm", range(4))
+def test_the_map_of_a_training_picture_is_of_the_network_that_held_it_back(worker, trained, pictures, chosen, arm):
+    question = """([pixels, id, arm]) => {
+        const of = { id, pixels: bytesOf(pixels) };
+        return ask({ do: "occlude", ask: 4, of, arm, label: 1 }, "occluded");
+    }"""
+    result = next(each["result"] for each in trained["told"] if each["do"] == "result" and each["result"]["arm"] == arm)
+    held = np.array(result["shares"]).reshape(-1, 3)[:, 1]
+    named = 'id => ask({ do: "name", ask: 5, of: { id }, nearest: 1 }, "named")'
+    apart = []
+    for id in (0, 29):
+        found = worker.evaluate(question, [text_of(pictures[chosen[id]], "u1"), id, arm])
+        assert found["heldBack"]
+        assert found["share"] == pytest.approx(held[id], abs=1e-5)
+        apart.append(abs(worker.evaluate(named, id)["named"]["shares"][arm][1] - held[id]))
+    assert max(apart) > 1e-3, "the network that has learned from it says something else"
 
 
 def test_the_worker_answers_while_it_trains_and_stops(worker, trained):
@@ -641,7 +660,7 @@ def test_an_occlusion_can_be_ended(worker, trained):
         """async () => {
             const pixels = new Uint8Array(128 * 128 * 3).fill(90);
             const begun = until((data) => data.do === "progress" && data.ask === 70);
-            worker.postMessage({ do: "occlude", ask: 70, of: { pixels }, arm: 0, label: 0 });
+            worker.postMessage({ do: "occlude", ask: 70, of: { id: -1, pixels }, arm: 0, label: 0 });
             await begun;
             return ask({ do: "stop" }, "occluded");
         }"""
@@ -667,7 +686,7 @@ GROW = """async (small) => {
         await own.going;
         if (own.training.trained.some((each) => !each)) throw new Error("not all were trained");
         own.name({ do: "name", ask: 0, of: { pixels: picture(run) }, nearest: 3 });
-        await own.occlude({ do: "occlude", ask: 0, of: { pixels: picture(run) }, arm: 3, label: 0 });
+        await own.occlude({ do: "occlude", ask: 0, of: { id: -1, pixels: picture(run) }, arm: 3, label: 0 });
         own.export({ do: "export", ask: 0, arm: 3 });
         return [own.kernels.memory.numbers.length, own.kernels.memory.end];
     };

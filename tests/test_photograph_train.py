@@ -520,11 +520,39 @@ def test_one_picture_is_looked_at_with_the_keyboard(tab):
         "The share of “green” falls most, from 90\xa0% to 40\xa0%, where the picture is covered"
     )
     expect(tab.detail.get_by_role("img", name=re.compile("The share of “green” falls most"))).to_be_visible()
-    expect(tab.detail).to_contain_text("the network that has learned from this picture too, and not of the one that")
+    expect(tab.detail).not_to_contain_text("has learned from this picture too")
     near.first.get_by_role("button").press("Enter")
     expect(tab.detail.locator(".tlx-photos-map canvas")).to_have_count(0)
     tab.detail.get_by_role("button", name="Close").click()
     expect(tab.detail).to_be_hidden()
+
+
+def test_a_map_of_a_network_that_has_learned_from_the_picture_says_so(tab):
+    tab.colours()
+    tab.train()
+    tab.root.locator(".tlx-photos-worst button").first.click()
+    tab.detail.get_by_label("Network").select_option("pixels")
+    tab.detail.get_by_role("button", name="Where does it look?").click()
+    expect(tab.detail).to_contain_text("This network has learned from this picture too. The share of")
+
+
+def test_another_class_is_acknowledged(tab):
+    tab.colours()
+    tab.train()
+    tab.root.locator(".tlx-photos-worst button").first.click()
+    tab.detail.get_by_label("Its class:").select_option("1")
+    expect(tab.detail).to_contain_text("It is “green” now. Train again")
+
+
+def test_numbers_of_the_curve_do_not_lie_on_one_another(functions):
+    axis = """() => {
+        const points = [1, 2, 3, 5, 10, 11].map((perClass) => ({ arm: 0, perClass, share: 0.5, spread: 0.1, draws: 10 }));
+        const looks = { one: { colour: "#000", marker: "o", dash: "" } };
+        return [...curveFigure(points, ["one"], looks).querySelectorAll("svg text")].map((each) => each.textContent);
+    }"""
+    told = functions.evaluate(axis)
+    assert "11" in told
+    assert "10" not in told
 
 
 def test_a_map_goes_when_the_networks_are_trained_anew(tab):
@@ -566,13 +594,15 @@ def test_a_new_picture_is_named_and_an_unlike_one_is_none_of_these(tab):
     expect(said).to_contain_text(
         "None of these: it is unlike all that was shown. If it had to be one: ImageNet features: "
     )
+    expect(tab.root).not_to_contain_text("can be within the limit, too")
     field.set_input_files([photo("green", 203)])
     expect(said).not_to_contain_text("None of these")
-    slider = tab.page.get_by_label("of 100 training pictures, so many count as known")
+    expect(tab.root).to_contain_text("can be within the limit, too")
+    slider = tab.page.get_by_label("Of 100 training pictures, take so many for known:")
     limits = []
     for known in (50, 75, 100):
         slider.fill(str(known))
-        limits.append(float(re.search(r"farther than ([\d.]+)", tab.root.inner_text())[1]))
+        limits.append(float(re.search(r"every training picture is above ([\d.]+\d)", tab.root.inner_text())[1]))
         expect(slider).to_have_attribute("aria-valuetext", f"{known} of 100 training pictures count as known")
     assert limits == sorted(limits)
     field.set_input_files([{"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"}])
@@ -591,10 +621,11 @@ def test_the_head_is_saved_with_the_names(tab, tmp_path):
     tab.colours()
     expect(tab.page.get_by_role("button", name="Save the head: ImageNet features")).to_be_disabled()
     tab.train()
-    for arm, tuned in (("ImageNet features", False), ("last stage fine-tuned", True)):
+    kinds = {"ImageNet features": ("head.npz", False), "last stage fine-tuned": ("head_fine_tuned.npz", True)}
+    for arm, (name, tuned) in kinds.items():
         with tab.page.expect_download() as download:
             tab.press(f"Save the head: {arm}")
-        assert download.value.suggested_filename == "head.npz"
+        assert download.value.suggested_filename == name
         download.value.save_as(tmp_path / "head.npz")
         with np.load(tmp_path / "head.npz", allow_pickle=False) as file:
             assert file["kernel"].shape == (1280, 2)

@@ -41,6 +41,7 @@ export class Training {
     this.plan = planOf(order.rows, order.classes, order.seed);
     this.labels = order.rows.map(({ label }) => label);
     this.trained = /** @type {(Trained | null)[]} */ ([null, null, null, null]);
+    this.held = /** @type {Trained[][]} */ ([[], [], [], []]); // by arm and fold: trained on all the others
     this.done = 0; // heads, of all that are trained; a head that is tuned counts ten times
     this.all = 3 * (this.plan.folds + 1) + 10 * (Math.min(TUNED_FOLDS, this.plan.folds) + 1) + 10;
     this.rested = performance.now();
@@ -79,6 +80,31 @@ export class Training {
     return this.apart;
   }
 
+  /** @param {number} arm */
+  folds(arm) {
+    return arm === TUNED ? Math.min(TUNED_FOLDS, this.plan.folds) : this.plan.folds;
+  }
+
+  /**
+   * The fold in which a picture is held back; -1: never.
+   * @param {number} arm
+   * @param {number} row
+   */
+  foldOf(arm, row) {
+    const part = this.plan.parts[row] ?? -1;
+    return part < 0 ? -1 : part % this.folds(arm);
+  }
+
+  /**
+   * The network that has not learned from a picture; null where each one has, or this one was not trained on.
+   * @param {number} arm
+   * @param {number} id
+   */
+  without(arm, id) {
+    const row = this.order.rows.findIndex((each) => each.id === id);
+    return this.held[arm][this.foldOf(arm, row)] ?? null;
+  }
+
   /**
    * The network trained on all pictures, and before that on all but each fold.
    * @param {number} arm
@@ -86,14 +112,15 @@ export class Training {
   async arm(arm) {
     const begin = performance.now();
     const { rows, classes, run } = this.order;
-    const folds = Math.min(this.plan.folds, arm === TUNED ? TUNED_FOLDS : this.plan.folds);
-    const part = (/** @type {number} */ row) => this.plan.parts[row] < 0 ? -1 : this.plan.parts[row] % folds;
+    const folds = this.folds(arm);
+    const part = (/** @type {number} */ row) => this.foldOf(arm, row);
     const every = rows.map((_, i) => i);
     const shares = new Float32Array(rows.length * classes);
     const answers = rows.map(() => -1);
     for (let fold = 0; fold < folds; fold++) {
       const made = await this.fit(arm, every.filter((row) => part(row) !== fold));
       if (!made) return;
+      this.held[arm][fold] = made;
       for (const row of every.filter((each) => part(each) === fold)) {
         const said = this.says(made, arm, this.order.features[row]);
         shares.set(said, row * classes);

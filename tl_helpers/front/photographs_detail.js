@@ -1,7 +1,7 @@
 // One picture, looked at closely: its label, what all networks said, its nearest pictures, and where a network looked.
 
 import { button, listOf, make, offer } from "./common.js";
-import { several, whole } from "./numbers.js";
+import { several } from "./numbers.js";
 import { mapWords, spotlight } from "./photographs_map.js";
 import { SIDE, thumb } from "./photographs_read.js";
 import { nearestIn, nearestList, shareCards, topOf } from "./photographs_shares.js";
@@ -26,10 +26,9 @@ export class Detail {
     this.asked = /** @type {number | null} */ (null); // class that a newly opened picture's map is of
     this.mapped = /** @type {Train["current"]} */ (null); // the training that the map is of
     this.looking = 0; // times that a map was asked for
-    const { album } = shared;
     this.title = make("p", { class: "tlx-sentence", tabindex: -1 });
     this.label = make("select", {
-      onchange: () => this.id !== null && album.move([this.id], Number(this.label.value)),
+      onchange: () => this.relabel(Number(this.label.value)),
     });
     this.place = make("div");
     this.cards = make("div");
@@ -128,6 +127,19 @@ export class Detail {
     }
   }
 
+  // Its class was wrong; the networks learn the new one in the next training.
+  /** @param {number} label */
+  relabel(label) {
+    if (this.id === null) return;
+    const { album } = this.shared;
+    album.move([this.id], label);
+    this.say(
+      `It is “${
+        album.names[label]
+      }” now. Train again, and the networks learn it as that; Undo takes it back.`,
+    );
+  }
+
   /** @param {string} words */
   say(words) {
     this.told.textContent = words;
@@ -174,7 +186,8 @@ export class Detail {
     this.map.replaceChildren(bar);
     this.say("A grey square covers the picture, one place after the other …");
     try {
-      const question = /** @type {const} */ ({ do: "occlude", of: { pixels: picture.pixels }, arm, label });
+      const of = { id: picture.id, pixels: picture.pixels };
+      const question = /** @type {const} */ ({ do: "occlude", of, arm, label });
       const found = await this.train.asking.occlude(question, (share) => (bar.value = share));
       if (turn !== this.looking) return;
       const words = mapWords(found, SIDE, current.names[label]);
@@ -182,15 +195,8 @@ export class Detail {
       const shown = [thumb(picture.pixels), spotlight(picture.pixels, found, words)];
       shown[0].setAttribute("aria-hidden", "true");
       this.map.replaceChildren(make("figure", {}, ...shown, make("figcaption", {}, under)));
-      const row = current.rowOf(picture.id);
-      const held = current.shares(arm, row)?.[label];
-      const other = held === undefined
-        ? ""
-        : `, and not of the one that gave it ${whole(held)} when it was held back`;
-      const first = row < 0
-        ? ""
-        : `This is the map of the network that has learned from this picture too${other}. `;
-      this.say(first + words);
+      const learned = current.rowOf(picture.id) >= 0 && !found.heldBack;
+      this.say(learned ? `This network has learned from this picture too. ${words}` : words);
     } catch (error) {
       if (turn !== this.looking) return;
       this.map.replaceChildren();

@@ -45,7 +45,7 @@ import { Networks } from "./photographs_networks.js";
  *   | { do: "train", run: number, rows: Row[], classes: number, seed: number }
  *   | { do: "stop" }
  *   | { do: "name", ask: number, of: Which, nearest: number }
- *   | { do: "occlude", ask: number, of: { pixels: Uint8Array }, arm: number, label: number }
+ *   | { do: "occlude", ask: number, of: { id: number, pixels: Uint8Array }, arm: number, label: number }
  *   | { do: "export", ask: number, arm: number }} Question
  */
 /** @typedef {"wasm" | "plain"} Path WebAssembly, or plain JavaScript, which every browser can do */
@@ -94,6 +94,7 @@ import { Networks } from "./photographs_networks.js";
  * larger than the limit; `distances[Math.floor(0.95 * n)]` is a good one to begin with.
  * "occluded": a grey square of `patch` pixels covers the picture at `side` * `side` places, `stride` pixels apart;
  * `drops[place]` is how much the share of the class fell (rows from the top), `share` what it is with nothing covered.
+ * `heldBack`: the network is the one from which this picture was held back; otherwise the one trained on all.
  * A "curve" holds all points so far; there is none if a class has one group of pictures alone. "failed": `ask` is what
  * the question had as `ask`, `run` or `id`; an occlusion that another one or "stop" ends has failed, too.
  * "progress" of a training: `share` of the work that is done, `doing` in words; of an occlusion the same.
@@ -105,7 +106,8 @@ import { Networks } from "./photographs_networks.js";
  *   | { do: "curve", run: number, points: CurvePoint[] }
  *   | { do: "trained", run: number, stopped: boolean, seconds: number, distances: number[] }
  *   | { do: "named", ask: number, named: Named }
- *   | { do: "occluded", ask: number, share: number, side: number, patch: number, stride: number, drops: Float32Array }
+ *   | { do: "occluded", ask: number, heldBack: boolean, share: number, side: number, patch: number, stride: number,
+ *     drops: Float32Array }
  *   | { do: "exported", ask: number, arm: number, arrays: Record<string, { shape: number[], values: Float32Array }> }
  *   | { do: "failed", about: Question["do"], ask: number, message: string }} Answer
  */

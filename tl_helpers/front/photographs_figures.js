@@ -10,6 +10,7 @@ import { ofHundred } from "./photographs_words.js";
 /** @import { Outcome } from "./photographs_outcome.js" */
 
 const WIDE = 360;
+const ROOM = 20; // from one number of an axis to the next, at least
 
 /**
  * @param {number} high
@@ -93,9 +94,12 @@ export function curveFigure(points, arms, looks) {
     line(svg, left, y(tick), right, y(tick), { class: "tlx-grid" });
     svg.append(draw("text", { x: left - 5, y: y(tick) + 4, "text-anchor": "end" }, String(tick)));
   }
-  for (const count of counts) {
+  let free = right + ROOM; // the last number is the one that is read most
+  for (const count of [...counts].reverse()) {
     const place = x(Math.log(count));
+    if (free - place < ROOM) continue;
     svg.append(draw("text", { x: place, y: bottom + 16, "text-anchor": "middle" }, String(count)));
+    free = place;
   }
   svg.append(
     draw("text", { x: WIDE / 2, y: 198, "text-anchor": "middle" }, "pictures per class (log scale)"),
@@ -122,7 +126,7 @@ export function curveFigure(points, arms, looks) {
 
 /** @param {Outcome} outcome */
 export function shareTable(outcome) {
-  const head = ["network", "held-back pictures right", "share", "95 % interval", "heads took"];
+  const head = ["network", "right", "share", "95 % interval", "time"];
   const rows = outcome.arms.map((name, arm) => {
     const found = outcome.counted(arm);
     const seconds = outcome.results[arm]?.seconds;

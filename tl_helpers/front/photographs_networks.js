@@ -109,9 +109,11 @@ export class Networks {
 
   /** @param {Extract<Question, { do: "occlude" }>} question */
   async occlude({ ask, of, arm, label }) {
-    const made = this.training?.trained[arm];
     const training = this.training;
-    if (!made || !training) throw new Error("this network is not trained yet");
+    const complete = training?.trained[arm];
+    if (!training || !complete) throw new Error("this network is not trained yet");
+    const apart = training.without(arm, of.id);
+    const made = apart ?? complete;
     this.covering = ask;
     const { size, middle } = this.network;
     const share = (/** @type {Uint8Array} */ pixels) =>
@@ -130,7 +132,8 @@ export class Networks {
       rested = performance.now();
     }
     this.covering = -1;
-    this.tell({ do: "occluded", ask, share: whole, side, patch: PATCH, stride: STRIDE, drops });
+    const heldBack = apart !== null;
+    this.tell({ do: "occluded", ask, heldBack, share: whole, side, patch: PATCH, stride: STRIDE, drops });
   }
 
   /**

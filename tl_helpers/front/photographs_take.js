@@ -6,16 +6,22 @@ import { headFile } from "./photographs_head.js";
 /** @import { Shared } from "./photographs.js" */
 /** @import { Train } from "./photographs_train.js" */
 
-const OFFERED = [0, 3]; // networks whose head stands on the ImageNet features
-const HEAD_FILE = "head.npz";
+// Networks whose head stands on the ImageNet features, and what their files are called.
+const FILES = new Map([[0, "head.npz"], [3, "head_fine_tuned.npz"]]);
+const HEAD_FILE = FILES.get(0);
 
 const PYTHON = `import numpy as np
+from PIL import Image, ImageOps
 
 from tl_experiments import page_heads
 from tl_helpers import data, models, transfer
 
 model = page_heads.with_head("${HEAD_FILE}")  # the network with your head
 names = np.load("${HEAD_FILE}")["class_names"]
+picture = ImageOps.exif_transpose(Image.open("new.jpg")).convert("RGB")  # a new one
+pixels = np.asarray(ImageOps.fit(picture, (128, 128)))
+print(names[models.outputs(model, pixels[None]).argmax()])
+
 photos = data.from_folder("photographs", size=128)  # unpacked there
 answers = names[models.outputs(model, photos.images).argmax(axis=1)]
 right = answers == np.array(photos.class_names)[photos.labels]
@@ -45,16 +51,21 @@ export class Take {
   constructor(shared, train) {
     this.shared = shared;
     this.train = train;
-    this.buttons = OFFERED.map((arm) => button(`Save the head: ${train.arms[arm]}`, () => this.give(arm)));
+    this.buttons = [...FILES.keys()].map((arm) =>
+      button(`Save the head: ${train.arms[arm]}`, () => this.give(arm))
+    );
     this.status = make("p", { class: "tlx-status", role: "status", "aria-live": "polite" });
     this.nodes = /** @type {HTMLElement[]} */ ([
       make("p", { class: "tlx-sentence" }, "5. Take it along"),
       make(
         "p",
         {},
-        `The head and the names of the classes are saved as ${HEAD_FILE}; “Export zip” above saves the pictures. ` +
-          `Put ${HEAD_FILE} beside your program or notebook, and unpack photographs.zip into a folder “photographs” ` +
-          "there. Then this goes on from where you are, with the same answers:",
+        `The head and the names of the classes are saved as ${
+          [...FILES.values()].join(" or ")
+        }; “Export zip” above ` +
+          `saves the pictures. Put ${HEAD_FILE} beside your program or notebook with a new photograph new.jpg, and ` +
+          "unpack photographs.zip into a folder “photographs” there. Then this goes on from where you are, with the " +
+          "same answers. The limit for “none of these” stays here: it needs the training pictures.",
       ),
       make("div", { class: "tlx-actions" }, ...this.buttons),
       this.status,
@@ -66,7 +77,7 @@ export class Take {
 
   update() {
     const { current } = this.train;
-    this.buttons.forEach((node, i) => (node.disabled = !current?.results[OFFERED[i]]));
+    [...FILES.keys()].forEach((arm, i) => (this.buttons[i].disabled = !current?.results[arm]));
   }
 
   /** @param {number} arm */
@@ -75,8 +86,9 @@ export class Take {
     if (!current || !this.train.ready) return this.say("Train first; then there is a head to save.", "error");
     try {
       const { arrays } = await this.train.asking.export({ do: "export", arm });
-      save(headFile(arrays, current.names, this.shared.content.network.size), HEAD_FILE);
-      this.say(`${HEAD_FILE} holds the head of “${this.train.arms[arm]}” for ${current.names.join(", ")}.`);
+      const file = FILES.get(arm) ?? "head.npz";
+      save(headFile(arrays, current.names, this.shared.content.network.size), file);
+      this.say(`${file} holds the head of “${this.train.arms[arm]}” for ${current.names.join(", ")}.`);
     } catch (error) {
       this.say(`Nothing was saved: ${error instanceof Error ? error.message : error}. Try again.`, "error");
     }

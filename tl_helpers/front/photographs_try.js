@@ -62,7 +62,7 @@ export class Try {
     const label = make(
       "label",
       {},
-      "of 100 training pictures, so many count as known ",
+      "Of 100 training pictures, take so many for known: ",
       this.slider,
       this.known,
     );
@@ -172,11 +172,11 @@ export class Try {
     }
     const limit = outcome.limit(known);
     this.limit.textContent =
-      `A picture is none of these if it is farther than ${
+      `A picture is none of these if its distance to every training picture is above ${
         limit.toFixed(2)
-      } from every training picture. By that limit, ` +
-      `${known} of 100 training pictures are known when they are compared with the others. Further left, more ` +
-      "pictures are none of these, and more that belong are turned away.";
+      }. With ` +
+      `this limit, ${known} of 100 training pictures count as known when each is compared with the others. Move ` +
+      "the slider to the left, and more pictures are none of these: more strange ones, and more that belong.";
   }
 
   show() {
@@ -194,7 +194,10 @@ export class Try {
       shares[arm]?.length ? [`${name}: ${names[topOf(shares[arm])]}`] : []
     );
     this.apart.textContent = distances.length
-      ? `Distance to the nearest training picture: ${distance.toFixed(2)}; the limit: ${limit.toFixed(2)}.`
+      ? `Distance to the nearest training picture: ${distance.toFixed(2)}; the limit: ${limit.toFixed(2)}.` +
+        (distance > limit
+          ? ""
+          : " A thing of another kind that looks like yours can be within the limit, too.")
       : "";
     if (distances.length && distance > limit) {
       return this.say(
