@@ -562,7 +562,8 @@ def test_the_map_says_what_covering_changes(worker, trained, pictures, arm):
             return copy;
         };
         const share = async (of) => (await ask({ do: "name", ask: 5, of, nearest: 1 }, "named")).named.shares[arm][1];
-        const map = await ask({ do: "occlude", ask: 4, of: { id: -1, pixels: bytesOf(pixels) }, arm, label: 1 }, "occluded");
+        const of = { id: -1, pixels: bytesOf(pixels) };
+        const map = await ask({ do: "occlude", ask: 4, of, arm, label: 1 }, "occluded");
         const { side, patch, stride } = map, after = [];
         for (const place of places) after.push(await share({ pixels: covered(place, side, patch, stride) }));
         return { ...map, drops: [...map.drops], after, whole: await share({ pixels: bytesOf(pixels) }) };

@@ -546,7 +546,8 @@ def test_another_class_is_acknowledged(tab):
 
 def test_numbers_of_the_curve_do_not_lie_on_one_another(functions):
     axis = """() => {
-        const points = [1, 2, 3, 5, 10, 11].map((perClass) => ({ arm: 0, perClass, share: 0.5, spread: 0.1, draws: 10 }));
+        const same = { arm: 0, share: 0.5, spread: 0.1, draws: 10 };
+        const points = [1, 2, 3, 5, 10, 11].map((perClass) => ({ ...same, perClass }));
         const looks = { one: { colour: "#000", marker: "o", dash: "" } };
         return [...curveFigure(points, ["one"], looks).querySelectorAll("svg text")].map((each) => each.textContent);
     }"""
