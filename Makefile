@@ -1,7 +1,7 @@
 # Every target does its own set-up: `make book` in a fresh clone is enough.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book check test test-without-data lint lock pdf links lab weights records coverage bench exports \
+.PHONY: help setup book check test test-without-data lint lock pdf kit links lab weights records coverage bench exports \
   notebooks mutants clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -60,6 +60,9 @@ pdf: book  ## print the built book into _build/book.pdf (needs the browser of th
 	$(PY) tools/browser.py
 	$(PY) tools/pdf.py
 
+kit: book  ## make what a teacher hands out in _build/kit: pages without solutions, slides, questions, homework
+	$(PY) tools/kit.py
+
 links: $(INSTALLED)  ## check the links to other hosts (needs a network)
 	$(PY) tools/links.py
 
@@ -116,5 +119,5 @@ mutants: $(INSTALLED)  ## perturb what was measured, and list the claims of the 
 	$(PY) tools/mutants.py $(ARGS)
 
 clean:  ## remove the built book; .venv and an interrupted `make weights` stay
-	rm -rf _build/html _build/site.sha256 _build/book.pdf _build/.doctrees _build/jupyter_execute _build/.jupyter_cache
+	rm -rf _build/html _build/site.sha256 _build/book.pdf _build/kit _build/.doctrees _build/jupyter_execute _build/.jupyter_cache
 	rm -rf $(WITHOUT_DATA) _build/kept _build/coverage _build/mutants .pytest_cache .ruff_cache .mypy_cache .hypothesis

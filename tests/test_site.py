@@ -33,6 +33,8 @@ PAGES = list(parse_toc_yaml(ROOT / "_toc.yml"))
 CHAPTERS = [page for page in PAGES if (ROOT / f"{page}.ipynb").is_file()]
 MADE_BY_SPHINX = ["genindex", "search"]
 WIDTHS = {"desktop": 1400, "phone": 360}  # CSS pixels
+THEMES = {"desktop": "light", "phone": "dark"}
+STANDARDS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 ROLE_AS_TEXT = re.compile(r"\{(?:footcite|numref|doc|ref|eq|math|cite)[:\w]*\}")
 
 LOOK = """async () => {
@@ -49,7 +51,7 @@ LOOK = """async () => {
         formulas: all(".math").length,
         typeset: all(".math").filter(element => element.querySelector("mjx-container")).length,
         refused: all("mjx-merror, mjx-container [style*='color: red']").map(element => element.textContent),
-        prose: prose.textContent,
+        prose: prose.textContent, theme: document.documentElement.dataset.theme,
         images: all("main img").map(image => ({
             source: image.getAttribute("src"), alt: image.alt, width: image.naturalWidth,
             output: Boolean(image.closest(".cell_output")), waits: waiting.has(image),
@@ -83,6 +85,7 @@ class Visit:
     foreign: list = field(default_factory=list)
     complaints: list = field(default_factory=list)
     seen: dict = field(default_factory=dict)
+    violations: list | None = None  # of accessibility, where they were looked for
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +109,11 @@ def address(site):
         server.shutdown()
 
 
-def visit_page(chromium, base, page, width):
+def visit_page(chromium, base, page, screen="desktop", audited=False):
     """Open a page and wait until its formulas are set; every other host is out of reach."""
     visit = Visit()
-    context = chromium.new_context(viewport={"width": width, "height": 900})
+    size = {"width": WIDTHS[screen], "height": 900}
+    context = chromium.new_context(viewport=size, color_scheme=THEMES[screen])
     tab = context.new_page()
 
     def route(request):
@@ -126,14 +130,20 @@ def visit_page(chromium, base, page, width):
     tab.on("pageerror", lambda error: visit.complaints.append(str(error)))
     tab.goto(f"{base}{page}.html", wait_until="load")
     visit.seen = tab.evaluate(LOOK)
+    if audited:
+        visit.violations = Axe().run(tab, options=STANDARDS).response["violations"]
     context.close()
     return visit
 
 
 @pytest.fixture(scope="module")
-def visit(chromium, address):
-    """Return a function that gives what was seen on a page; each is opened once per screen."""
-    return functools.cache(lambda page, screen: visit_page(chromium, address, page, WIDTHS[screen]))
+def visit(request, chromium, address):
+    """Return a function that gives what was seen on a page; each is opened once per screen.
+
+    Looking for violations of accessibility takes seconds a page: it is done where a test asks for them.
+    """
+    audited = any(item.name.startswith("test_is_accessible") for item in request.session.items)
+    return functools.cache(lambda page, screen: visit_page(chromium, address, page, screen, audited))
 
 
 each_page = pytest.mark.parametrize("page", PAGES)
@@ -234,7 +244,7 @@ def test_a_page_says_when_its_data_are_missing(visit, notices, page, name, sign)
 
 def test_a_page_works_from_the_file_itself(chromium, site):
     page = CHAPTERS[-1]
-    found = visit_page(chromium, site.resolve().as_uri() + "/", page, WIDTHS["desktop"])
+    found = visit_page(chromium, site.resolve().as_uri() + "/", page)
     assert (found.foreign, found.failed, found.complaints, found.seen["broken"]) == ([], [], [], [])
     assert found.seen["typeset"] == found.seen["formulas"]
 
@@ -245,7 +255,7 @@ def test_works_below_a_path_of_the_host(chromium, site):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}/{site.name}/"
         for page in ("index", CHAPTERS[-1]):
-            found = visit_page(chromium, base, page, WIDTHS["desktop"])
+            found = visit_page(chromium, base, page)
             assert (found.foreign, found.failed, found.complaints, found.seen["broken"]) == ([], [], [], [])
         server.shutdown()
 
@@ -459,23 +469,15 @@ def test_every_chapter_has_its_questions(visit, page):
     assert "quiz" in visit(page, "desktop").seen["widgets"]
 
 
-SCREENS = [(1400, "light"), (360, "dark")]
-
-
-@pytest.mark.parametrize(("width", "theme"), SCREENS)
+@each_screen
 @pytest.mark.parametrize("page", [*PAGES, "search"])
-def test_is_accessible(chromium, address, page, width, theme):
+def test_is_accessible(visit, page, screen):
     """Find no violation of WCAG 2.2 AA by axe-core."""
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-    tab = context.new_page()
-    tab.goto(f"{address}{page}.html", wait_until="load")
-    tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
-    assert tab.evaluate("document.documentElement.dataset.theme") == theme
-    found = Axe().run(tab, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-    context.close()
+    found = visit(page, screen)
+    assert found.seen["theme"] == THEMES[screen]
     told = [
         f"{each['id']}: {each['help']}: {node['target']} {node['html'][:160]}"
-        for each in found.response["violations"]
+        for each in found.violations
         for node in each["nodes"][:3]
     ]
     assert told == []
