@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup book check test test-without-data lint lock pdf kit links lab weights records coverage bench exports \
-  notebooks mutants clean
+  notebooks mutants changes clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
@@ -117,6 +117,9 @@ notebooks: $(INSTALLED)  ## run all chapters and store the outputs that the test
 
 mutants: $(INSTALLED)  ## perturb what was measured, and list the claims of the pages that do not notice (interrupted: goes on)
 	$(PY) tools/mutants.py $(ARGS)
+
+changes: $(INSTALLED)  ## run the pages with what readers are invited to change (a long time; some: ARGS="PAGES")
+	$(PY) tools/changes.py $(ARGS)
 
 clean:  ## remove the built book; .venv and an interrupted `make weights` stay
 	rm -rf _build/html _build/site.sha256 _build/book.pdf _build/kit _build/.doctrees _build/jupyter_execute _build/.jupyter_cache
