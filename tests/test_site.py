@@ -446,7 +446,7 @@ def test_the_icons_are_those_of_the_theme():
 
 WIDGETS = {"index": "explorer", "chapters/03_2_parameter_transfer": "explorer", "chapters/04_2_explorer": "explorer"}
 WIDGETS |= {"chapters/04_worked_example": "explorer", "chapters/03_1_feature_extraction": "movable"}
-WIDGETS |= {"chapters/03_5_knowledge_transfer": "movable"}
+WIDGETS |= {"chapters/03_6_teacher": "movable", "chapters/03_7_rules": "movable"}
 
 
 @pytest.mark.parametrize(("page", "kind"), WIDGETS.items())

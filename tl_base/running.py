@@ -134,7 +134,7 @@ def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Taught in: chapter 3.5 (Knowledge transfer).
+    Taught in: chapter 3.6 (Knowledge transfer).
     """
     answers, ending = outputs(model, images), final_activation(model)
     if ending == "sigmoid":

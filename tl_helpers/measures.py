@@ -1,6 +1,6 @@
 """Numbers about transfer: what it gained, what could be known beforehand, how alike two networks see.
 
-Taught in: chapters 1 (Background) and 2 (Core concepts), chapters 3 to 3.5, 4 (Worked example) and 7 (Your own
+Taught in: chapters 1 (Background) and 2 (Core concepts), chapters 3 to 3.7, 4 (Worked example) and 7 (Your own
 photographs).
 """
 

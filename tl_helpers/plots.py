@@ -404,7 +404,7 @@ def probability_bars(rows: Mapping[str, Sequence[float]], names: Iterable[object
 
     Notes
     -----
-    Taught in: chapter 3.5 (Knowledge transfer).
+    Taught in: chapter 3.6 (Knowledge transfer).
     """
     classes = figures.distinct(names)
     figure, axes = sheet(0.5 + 1.05 * len(figures.not_empty(rows, "row")), len(rows), sharex=True, sharey=True)
