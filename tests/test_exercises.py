@@ -55,19 +55,19 @@ ANSWERS = {
         {("moving_mean",): "missing", ("gamma", "moving_mean", "moving_variance"): "gradient", (): "missing"},
     ),
     "3.2.5": (10, {5: "attribute", 64: "come out", 0: "still runs"}),
-    "3.3.1": (
+    "3.5.1": (
         {"moved": 0.006, "method": "feature extraction"},
         {(1.5, "feature extraction"): "strong pull", (0.006, "fine-tuning"): "strength zero", (0.0, "LP-FT"): "second"},
     ),
-    "3.3.2": (
-        {"coverage": 0.41, "precision": 1.0},
-        {(1.0, 1.0): "silent", (0.41, 0.02): "count downwards", (0.01, 1): "silent nearly everywhere"},
-    ),
-    "3.3.3": (
+    "3.6.1": (
         {"without": 4.1, "with": 1.03},
         {(2, 1.0): "denominator", (0.25, 1): "Turned round", (4.1, 4.1): "without the factor", (4.1, 16): "wrong way"},
     ),
-    "3.3.4": ({"loop": 0.86, "no loop": 0.9}, {(1, 1): "Which labels", (0.41, 0.9): "coverage", (86, 90): "by 100"}),
+    "3.7.1": (
+        {"coverage": 0.41, "precision": 1.0},
+        {(1.0, 1.0): "silent", (0.41, 0.02): "count downwards", (0.01, 1): "silent nearly everywhere"},
+    ),
+    "3.7.2": ({"loop": 0.86, "no loop": 0.9}, {(1, 1): "Which labels", (0.41, 0.9): "coverage", (86, 90): "by 100"}),
     "4.1": (0.16, {-0.16: "later layer", 0: "do differ", 0.78: "accuracy", 16: "by 100"}),
     "4.2": (
         {"guessing": 0.5, "head": 0.97},
@@ -127,8 +127,8 @@ ELSEWHERE = {
     "3.1.2": {"size": 0.155, "photographs": 0.048},
     "3.1.3": {"line": 1, "lost": 0.053},
     "3.2.2": 4.34,
-    "3.3.2": {"coverage": 0.42, "precision": 1.0},
-    "3.3.4": {"loop": 0.88, "no loop": 0.94},
+    "3.7.1": {"coverage": 0.42, "precision": 1.0},
+    "3.7.2": {"loop": 0.88, "no loop": 0.94},
     "4.1": 0.247,
     "4.3": 0.76,
     "5.1": {"2": 0, "20": 0},

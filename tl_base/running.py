@@ -134,7 +134,7 @@ def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Taught in: chapter 3.6 (Knowledge transfer).
     """
     answers, ending = outputs(model, images), final_activation(model)
     if ending == "sigmoid":
@@ -270,7 +270,7 @@ def activations_at(model: keras.Model, layer: str) -> keras.Model:
 
     Notes
     -----
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Taught in: chapter 3.5 (Knowledge transfer).
     """
     image, _, kept = _tensors(model, [layer])
     return keras.Model(image, kept[layer])
@@ -298,7 +298,7 @@ def tapped(model: keras.Model, layers: Collection[str]) -> keras.Model:
 
     Notes
     -----
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Taught in: chapter 3.5 (Knowledge transfer).
     """
     image, output, kept = _tensors(model, layers)
     return keras.Model(image, [output, kept], name=f"{model.name}_tapped")

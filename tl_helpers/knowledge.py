@@ -2,7 +2,7 @@
 
 Three of them are taken from a source network (`L2SP`, `Distillation`, `AttentionTransfer`); one is written by a person
 (`LogicRules`). Each turns itself into a `training.Term`, so that each works alone or beside the others.
-Taught in: chapter 3.3 (Knowledge transfer).
+Taught in: chapters 3.5 to 3.7 (Knowledge transfer).
 """
 
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ class L2SP:
     References
     ----------
     Li, Grandvalet and Davoine (2018), Explicit inductive bias for transfer learning, section 3 (L²-SP). Biases are
-    penalised like the other weights. Taught in: chapter 3.3 (Knowledge transfer).
+    penalised like the other weights. Taught in: chapter 3.5 (Knowledge transfer).
     """
 
     alpha: float
@@ -147,7 +147,7 @@ class Distillation:
     References
     ----------
     Hinton, Vinyals and Dean (2015), Distilling the knowledge in a neural network, equation 1 and section 2 (the factor
-    T² keeps the size of the gradients). Taught in: chapter 3.3 (Knowledge transfer).
+    T² keeps the size of the gradients). Taught in: chapter 3.6 (Knowledge transfer).
     """
 
     teacher: keras.Model
@@ -206,7 +206,7 @@ class AttentionTransfer:
     ----------
     Zagoruyko and Komodakis (2017), Paying more attention to attention, equations 1 and 2, with p = 2. As in its
     authors' program the norm of the difference is squared: where both maps agree, as at the start of fine-tuning, the
-    plain norm has no gradient. Taught in: chapter 3.3 (Knowledge transfer).
+    plain norm has no gradient. Taught in: chapter 3.5 (Knowledge transfer).
     """
 
     strength: float
@@ -267,7 +267,7 @@ class LogicRules:
     References
     ----------
     Hu, Ma, Liu, Hovy and Xing (2016), Harnessing deep neural networks with logic rules, equations 2 and 4, and section
-    3 (π raised; the paper counts iterations). Taught in: chapter 3.3 (Knowledge transfer).
+    3 (π raised; the paper counts iterations). Taught in: chapter 3.7 (Knowledge transfer).
     """
 
     rules: Sequence[Rule]
@@ -348,7 +348,7 @@ def softened(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float32]
 
     References
     ----------
-    Hinton, Vinyals and Dean (2015), equation 1. Taught in: chapter 3.3 (Knowledge transfer).
+    Hinton, Vinyals and Dean (2015), equation 1. Taught in: chapter 3.6 (Knowledge transfer).
     """
     _check_logits(logits)
     return softmax(np.asarray(logits, "float64") / temperature, axis=1).astype("float32")
@@ -376,7 +376,7 @@ def attention_maps(activations: NDArray[np.float32]) -> NDArray[np.float32]:
 
     References
     ----------
-    Zagoruyko and Komodakis (2017), section 3.1, F²_sum. Taught in: chapter 3.3 (Knowledge transfer).
+    Zagoruyko and Komodakis (2017), section 3.1, F²_sum. Taught in: chapter 3.5 (Knowledge transfer).
     """
     return _attention(tf.constant(activations)).numpy()
 

@@ -1,6 +1,6 @@
 """Numbers about transfer: what it gained, what could be known beforehand, how alike two networks see.
 
-Taught in: chapters 1 (Background) and 2 (Core concepts), chapters 3 to 3.3, 4 (Worked example) and 7 (Your own
+Taught in: chapters 1 (Background) and 2 (Core concepts), chapters 3 to 3.7, 4 (Worked example) and 7 (Your own
 photographs).
 """
 
@@ -134,7 +134,7 @@ def logme(features: ArrayLike, labels: ArrayLike) -> float:
     substituted, and α/β is searched over its whole range. With fewer images than features the authors' program gives
     another number: of the D terms −½ log(α + βσ), one for each eigenvalue σ of FᵀF, it counts the N that are not 0,
     beside D/2 · log α in full. So its score is (D − N)/(2N) · log α too high, and grows with the number of features.
-    Taught in: chapters 3.1 (Feature extraction) and 3.3 (Knowledge transfer).
+    Taught in: chapters 3.1 (Feature extraction) and 3.5 (Knowledge transfer).
     """
     features = _matrix(features, "features", "D features")
     targets = _one_hot(labels, len(features))

@@ -179,7 +179,7 @@ def panels(
 
     Notes
     -----
-    Student's t over the seeds; a single seed has no interval. Taught in: chapter 3.3 (Knowledge transfer).
+    Student's t over the seeds; a single seed has no interval. Taught in: chapter 3.5 (Knowledge transfer).
     """
     looks, columns = looks_of(quantities), min(len(quantities), 3)
     figure, axes = sheet(2.9 * (rows := -(-len(quantities) // columns)), rows, columns, sharey=bool(ylabel))
@@ -404,7 +404,7 @@ def probability_bars(rows: Mapping[str, Sequence[float]], names: Iterable[object
 
     Notes
     -----
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Taught in: chapter 3.6 (Knowledge transfer).
     """
     classes = figures.distinct(names)
     figure, axes = sheet(0.5 + 1.05 * len(figures.not_empty(rows, "row")), len(rows), sharex=True, sharey=True)

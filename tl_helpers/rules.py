@@ -1,7 +1,7 @@
 """Soft rules about images and their classes, and what the number of loops says about a digit.
 
 Used through `tl_helpers.knowledge`, which makes a term of the loss of them.
-Taught in: chapter 3.3 (Knowledge transfer).
+Taught in: chapter 3.7 (Knowledge transfer).
 """
 
 import functools
@@ -57,7 +57,7 @@ class Rule:
 
     Notes
     -----
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Taught in: chapter 3.7 (Knowledge transfer).
     """
 
     name: str
@@ -117,7 +117,7 @@ def loops(images: Images, threshold: int = 96, smallest: int = 2) -> NDArray[np.
 
     Notes
     -----
-    The defaults suit MNIST and scikit-learn's digits alike. Taught in: chapter 3.3 (Knowledge transfer).
+    The defaults suit MNIST and scikit-learn's digits alike. Taught in: chapter 3.7 (Knowledge transfer).
     """
     background = np.asarray(images).max(axis=3) < threshold
     framed = np.pad(background, ((0, 0), (1, 1), (1, 1)), constant_values=True)  # the surroundings are one component
@@ -136,7 +136,7 @@ def loop_rules() -> tuple[Rule, ...]:
     Notes
     -----
     A person's knowledge of how digits are written: true of most people's digits, not of all. `rule_table` measures
-    them. Taught in: chapter 3.3 (Knowledge transfer).
+    them. Taught in: chapter 3.7 (Knowledge transfer).
     """
     return (
         unlikely("a loop: not 1, 2, 3, 5, 7", _has_loop, (1, 2, 3, 5, 7)),
@@ -167,7 +167,7 @@ def wrong_rules() -> tuple[Rule, ...]:
 
     Notes
     -----
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Taught in: chapter 3.7 (Knowledge transfer).
     """
     return (unlikely("WRONG, a loop: not 0, 6, 8, 9", _has_loop, (0, 6, 8, 9)),)
 
@@ -198,7 +198,7 @@ def unlikely(name: str, speaks: Speaks, classes: Iterable[int], count: int = 10,
 
     Notes
     -----
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Taught in: chapter 3.7 (Knowledge transfer).
     """
     classes = tuple(classes)
     if not set(classes) <= set(range(count)):
@@ -235,7 +235,7 @@ def rule_table(rules: Iterable[Rule], images: Images, labels: np.ndarray, class_
 
     Notes
     -----
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Taught in: chapter 3.7 (Knowledge transfer).
     """
     rows = {}
     for rule in rules:

@@ -177,7 +177,7 @@ class Term:
 
     Notes
     -----
-    Taught in: chapter 3.3 (Knowledge transfer).
+    Taught in: chapters 3.5 to 3.7 (Knowledge transfer).
     """
 
     name: str

@@ -167,7 +167,7 @@ def knowledge_transfer(
 
     References
     ----------
-    Those of each class. Taught in: chapter 3.3 (Knowledge transfer).
+    Those of each class. Taught in: chapters 3.5 to 3.7 (Knowledge transfer).
     """
     complete = Settings(knowledge=tuple(knowledge), standardise=False, **settings)
     return _adapt("knowledge transfer", source, split, complete)

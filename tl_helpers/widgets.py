@@ -70,7 +70,7 @@ class Movable(Page, program=FRONT / "movable.js"):
     Notes
     -----
     There are ten parameters because a figure's axes need six. Taught in: chapters 3.1 (Feature extraction), 3.2
-    (Parameter transfer) and 3.3 (Knowledge transfer).
+    (Parameter transfer) and 3.6 (Knowledge transfer).
     """
 
     STATIC = ("content",)
