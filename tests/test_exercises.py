@@ -48,13 +48,15 @@ ANSWERS = {
         {(2, 0.106): "Who scales", (3, 0.1): "first two", (1, 0.693): "training images once", (1, -0.1): "Turned"},
     ),
     "3.2.1": (103_178, {20_042: "counts from the input", 103_040: "biases", 112_778: "fewer outputs"}),
-    "3.3.1": (4.2, {10: "not ten times the distance", 6.5: "one distance", 0.24: "Turned round", 0.78: "accuracy"}),
     "3.2.2": ("head", {"conv3": "copied", "output": "belongs to the source", "flatten": "no weights"}),
+    "3.2.3": (10, {5: "attribute", 64: "come out", 0: "still runs"}),
+    "3.3.1": (4.2, {10: "not ten times the distance", 6.5: "one distance", 0.24: "Turned round", 0.78: "accuracy"}),
+    "3.3.2": (2.2, {0.45: "Turned round", 1: "different places", 0: "frozen"}),
     "3.4.1": (
         ["norm/moving_mean", "norm/moving_variance"],
         {("moving_mean",): "missing", ("gamma", "moving_mean", "moving_variance"): "gradient", (): "missing"},
     ),
-    "3.2.3": (10, {5: "attribute", 64: "come out", 0: "still runs"}),
+    "3.4.2": (["head"], {("body", "head"): "at which Keras reads it", ("body",): "stays", (): "Nobody has frozen it"}),
     "3.5.1": (
         {"moved": 0.006, "method": "feature extraction"},
         {(1.5, "feature extraction"): "strong pull", (0.006, "fine-tuning"): "strength zero", (0.0, "LP-FT"): "second"},
