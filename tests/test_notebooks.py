@@ -216,6 +216,7 @@ def test_prose_may_quote_papers_levels_symbols_and_code(tmp_path):
 
 
 DIAGRAM = re.compile(r":::\{figure-md\} (\S+)\n!\[([^\]]*)\]\((\S+)\)\n\n(.+)\n:::")
+PICTURE = re.compile(r"^()!\[([^\]]*)\]\((figures/\S+)\)\n\n\*(.+)\*$", re.M)  # without a name: a caption in emphasis
 
 
 def test_every_figure_of_the_book_has_a_name_of_its_own():
@@ -231,6 +232,8 @@ def test_diagrams_are_files_that_can_be_read_anywhere(root):
     cells = [cell.source for path in CHAPTERS for cell in notebooks.read(path).cells if cell.cell_type == "markdown"]
     shown = [found for source in cells for found in DIAGRAM.findall(source)]
     assert sum(source.count("{figure") for source in cells) == len(shown)
+    shown += [found for source in cells for found in PICTURE.findall(source)]
+    assert sum(source.count("](figures/") for source in cells) == len(shown)
     files = {root / "chapters" / path for _, _, path, _ in shown}
     assert files == set((root / "chapters/figures").iterdir())
     assert all(len(alt) > 50 and len(caption) > 20 for _, alt, _, caption in shown)

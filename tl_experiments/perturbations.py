@@ -1,6 +1,6 @@
 """Data sets made worse on purpose: wrong labels, and images as under other conditions.
 
-Taught in: chapter 3.2 (Parameter transfer) and chapter 4.1 (Results).
+Taught in: chapter 3.3 (Parameter transfer: rates and phases) and chapter 4.1 (Results).
 """
 
 import functools
@@ -75,8 +75,8 @@ def shifted(dataset: Dataset, kind: str) -> Dataset:
 
     Notes
     -----
-    Taught in: chapter 3.2 (Parameter transfer). A run that measures ``"shifts"`` is scored on all of them; records from
-    before the last two have the first four.
+    Taught in: chapter 3.3 (Parameter transfer: rates and phases). A run that measures ``"shifts"`` is scored on all of
+    them; records from before the last two have the first four.
     """
     if kind not in SHIFTS:
         raise wrong(f"a shift of {', '.join(SHIFTS)}", repr(kind), "Choose one of them.")

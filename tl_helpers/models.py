@@ -274,7 +274,7 @@ def distance(model: keras.Model, source: keras.Model, depth: int) -> float:
 
     Notes
     -----
-    Taught in: chapter 3.2 (Parameter transfer).
+    Taught in: chapter 3.3 (Parameter transfer: rates and phases).
     """
     squares = [
         float(np.sum((ours.numpy() - theirs.numpy()) ** 2))
@@ -307,7 +307,7 @@ def freeze(model: keras.Model, depth: int | str) -> keras.Model:
     Notes
     -----
     Taught in: chapter 2 (Core concepts). A model that was fitted before must be compiled again: Keras reads
-    ``trainable`` in the first ``fit`` after ``compile`` (chapter 3.2, Parameter transfer).
+    ``trainable`` in the first ``fit`` after ``compile`` (chapter 3.4, Parameter transfer: two traps).
     """
     layers, depth = weight_layers(model), depth_of(model, depth)
     if not 0 <= depth <= len(layers):

@@ -137,7 +137,7 @@ def parameter_transfer(
     References
     ----------
     Yosinski et al. (2014), section 2; Howard and Ruder (2018), section 3.2 (a rate a layer); Kumar et al. (2022)
-    (LP-FT). Taught in: chapter 3.2 (Parameter transfer).
+    (LP-FT). Taught in: chapters 3.2 (Parameter transfer) and 3.3 (Parameter transfer: rates and phases).
     """
     settings = Settings(copy=copy, freeze=freeze, layer=layer, head=head, initialisation=initialisation, **budget)
     phases = replace(settings, head_rate=head_rate, probe_steps=probe_steps, batch_statistics=batch_statistics)
