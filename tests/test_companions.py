@@ -136,7 +136,7 @@ def reading_minutes(path):
         if c.cell_type == "code" and not {"hide-input", "remove-cell", "solution"} & set(c.metadata.get("tags", []))
     ]
     lines = sum(bool(line.strip()) for cell in seen for line in cell.source.splitlines())
-    figures = sum("figure" in cell.metadata.get("mystnb", {}) for cell in cells) + text.count("{figure-md}")
+    figures = sum("figure" in cell.metadata.get("mystnb", {}) for cell in cells) + text.count("](figures/")
     formulas = re.findall(r"\$\$.+?\$\$", text, re.S)
     words = re.findall(r"\S*\w\S*", re.sub(r"\$\$.+?\$\$", "", text, flags=re.S))
     return len(words) / 200 + len(formulas) + lines / 12 + figures / 3

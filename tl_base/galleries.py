@@ -86,7 +86,7 @@ def picture_rows(
 
     Notes
     -----
-    Taught in: chapter 3.1 (Feature extraction).
+    Taught in: chapter 4 (Worked example).
     """
     counts = {len(row) for row in rows.values()} | ({len(captions)} if captions is not None else set())
     if len(counts) != 1 or counts == {0}:
@@ -185,7 +185,7 @@ def strongest(activations: ArrayLike, channels: int = 8) -> dict[int, np.ndarray
 
     Notes
     -----
-    Taught in: chapter 3.1 (Feature extraction).
+    Taught in: chapter 4 (Worked example).
     """
     responses = finite(activations, "activations", "(N, h, w, C)", 4)
     order = np.argsort(-responses.std((0, 1, 2)), kind="stable")[:channels]

@@ -454,7 +454,7 @@ def projections(planes: Mapping[str, ArrayLike], labels: ArrayLike, names: Itera
 
     Notes
     -----
-    Taught in: chapter 3.1 (Feature extraction).
+    Taught in: no chapter (a picture of features of your own).
     """
     classes, truth = figures.distinct(names), np.asarray(labels)
     letters = _letters(classes, truth)
