@@ -45,6 +45,7 @@ def test_what_a_learner_stumbles_over_is_seen(cells, message):
         [("print([x for x in range(3)])", "hide-input"), ("x = 2\nx", "")],
         [("a = 1", "solution"), ("print(1)\n# a comment\n\n" * 12, "")],
         [("a = 1", "hide-input"), ("a = 2\na + 1", ""), ("a", "")],
+        [("%%writefile a.py\nnot python", ""), ("%pip --version", "")],
         [("def f(a):\n    return [a for _ in a]", ""), ("f([1])", "")],
     ],
 )

@@ -3,12 +3,18 @@
 import ast
 import symtable
 
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 FOLDED = {"hide-input", "hide-cell", "remove-cell", "remove-input"}  # tags that fold the code of a cell
 WIDEST, LONGEST = 88, 12  # columns; lines, blank ones and comments not counted
 # Pages that are still to become lessons.
 TO_DO = {"04_1_results"}
+
+
+def python_of(source: str) -> str:
+    """Return a cell as the Python that IPython makes of it: lines that begin with % or ! are calls."""
+    return TransformerManager().transform_cell(source)
 
 
 def tables(table: symtable.SymbolTable) -> list[symtable.SymbolTable]:
@@ -47,13 +53,14 @@ def violations(notebook: NotebookNode) -> list[str]:
         tags = set(cell.metadata.get("tags", []))
         if cell.cell_type != "code" or "solution" in tags or cell.get("id") == "first-cell":
             continue
-        names = bound(ast.parse(cell.source))
+        code = python_of(cell.source)
+        names = bound(ast.parse(code))
         if FOLDED & tags:
             hidden |= names - shown
             if names:
                 found.append(f"cell {number} is folded and defines {', '.join(sorted(names))}: show it, or do without")
             continue
-        if foreign := sorted((read(cell.source) - names) & (hidden - shown)):
+        if foreign := sorted((read(code) - names) & (hidden - shown)):
             found.append(f"cell {number} reads {', '.join(foreign)}, which only a folded cell defines")
         shown |= names
         lines = [line for line in cell.source.splitlines() if line.strip() and not line.strip().startswith("#")]
