@@ -21,8 +21,8 @@ MARKS = ("browser", "training", "site", "slow")
 FIXTURES = {"chromium": "browser", "site": "site", "source": "training", "done": "training"}
 # Modules that load TensorFlow as soon as they are imported.
 LOADERS = (
-    "applications|augmentation|checkpoints|clones|efficientnet|exports|graph|heads|knowledge|models|page_heads|prefixes|residual|results"
-    "|running|steps|store|training|transfer|workbench"
+    "applications|augmentation|checkpoints|clones|efficientnet|exports|graph|heads|knowledge|listing|models|page_heads"
+    "|prefixes|residual|results|running|steps|store|training|transfer|workbench"
 )
 IMPORTS = {
     "browser": re.compile(r"^from (playwright|axe_playwright_python)\b", re.M),

@@ -104,7 +104,7 @@ ANSWERS = {
     ),
     "6.2": (6.987, {-6.987: "Turned round", 58.7: "an error", 4.1: "without any change", 2.9: "target alone"}),
     "6.3": ("target's head", {"source's head": "even twice", "body": "both tasks"}),
-    "6.4": (0.005, {0.013: "50 images", -0.005: "Turned round", 0.8: "accuracy", 1.3: "by 100"}),
+    "6.1.1": (0.005, {0.013: "50 images", -0.005: "Turned round", 0.8: "accuracy", 1.3: "by 100"}),
     "7-1": (390, {96: "not twelve", 1540: "not three", 1067: "one half", 10: "many points"}),
     "7-2": (1, {8: "highest accuracy", 4: "took four", 2: "before it"}),
     "7-3": ("too high", {"too low": "better or worse", "neither": "largest of ten"}),
@@ -134,7 +134,7 @@ ELSEWHERE = {
     "4.3": 0.76,
     "5.1": {"2": 0, "20": 0},
     "6.1": {"source": 0.93, "target": 0.51},
-    "6.4": 0.004,
+    "6.1.1": 0.004,
 }
 WRONG = [(number, answer, told) for number, (_, wrong) in ANSWERS.items() for answer, told in wrong.items()]
 
