@@ -15,8 +15,12 @@ def fitted(image, size, fit):
     scale = max(size[0] / image.width, size[1] / image.height)
     enough = [2 * max(32, round(scale * side)) for side in image.size]
     image.draft(None, enough)
-    image = image.convert("RGBA").reduce(max(1, min(image.width // enough[0], image.height // enough[1])))
-    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image = image.convert("RGBA").reduce(
+        max(1, min(image.width // enough[0], image.height // enough[1]))
+    )
+    image = Image.alpha_composite(
+        Image.new("RGBA", image.size, "white"), image
+    ).convert("RGB")
     ways = {"crop": ImageOps.fit, "pad": ImageOps.pad, "stretch": Image.Image.resize}
     image = ways[fit](image, size, Image.Resampling.BICUBIC)
     image.getexif()[0x0112] = turn

@@ -72,7 +72,7 @@ def test_lines_of_one_figure_are_told_apart_without_colour(names):
 
 
 def test_every_colour_has_contrast_on_white():
-    assert min(contrast(colour, "white") for colour in (*looks.FAMILIES, *plots.CLASS_COLOURS)) >= 4.5
+    assert min(contrast(colour, "white") for colour in looks.FAMILIES) >= 4.5
 
 
 @pytest.mark.parametrize("names", [MAIN, MAIN[::-1], ["mine", *MAIN[2:4]], [*evidence.CONSTRAINED, "mine"]])

@@ -53,7 +53,6 @@ FIGURES = {
     "mistakes": lambda name: plots.mistakes(ANSWERS, LABELLED(name)),
     "confusion": lambda name: plots.confusion([[1, 2], [3, 4]], [name, "other"]),
     "probability_bars": lambda name: plots.probability_bars({name: [0.1, 0.9]}, [name, "other"]),
-    "projections": lambda name: plots.projections({name: POINTS, "two": -POINTS}, np.array([0, 1, 1]), [name, "dog"]),
     "difference_map": lambda name: of_records.difference_map(
         pd.DataFrame({name: {name: Interval(1.0, 0.5, 2.0, 9)}}), name
     ),
@@ -358,35 +357,6 @@ def test_probability_bars_refuse_other_classes():
         plots.probability_bars({"cool": [0.1, 0.9]}, "abc")
 
 
-def test_projections_draw_each_point_as_its_class():
-    figure = plots.projections({"one": POINTS, "two": -POINTS, "three": POINTS}, np.array([0, 1, 1]), ("x", "yes"))
-    one, two, *_ = figure.axes
-    x, y = (line.get_marker().vertices for line in one.lines)
-    assert x.shape != y.shape  # outlines of two letters
-    assert np.array_equal(one.lines[1].get_xydata(), POINTS[1:])
-    assert np.array_equal(two.lines[0].get_xydata(), -POINTS[:1])
-    assert len({line.get_color() for line in one.lines}) == 2
-    assert [axis.get_title() for axis in figure.axes if axis.axison] == ["one", "two", "three"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "yes"]  # "y" alone does not say "yes"
-
-
-def test_projections_have_ten_colours_and_refuse_more_classes():
-    assert len(set(plots.CLASS_COLOURS)) == 10
-    with pytest.raises(ValueError, match="at most 10 classes, found 11"):
-        plots.projections({"one": POINTS}, np.zeros(3, int), "abcdefghijk")
-
-
-def test_classes_with_one_initial_are_told_apart_by_numbers():
-    figure = plots.projections({"one": POINTS}, np.array([0, 1, 2]), ["cat", "car", "$5"])
-    outlines = [line.get_marker().vertices.tobytes() for line in figure.axes[0].lines]
-    assert len(set(outlines)) == 3
-    assert outlines[0] == plots._mark("0").vertices.tobytes()
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "car", "$5"]
-    digits = plots.projections({"one": POINTS}, np.array([0, 1, 1]), ["3", "_"])
-    assert not digits.legends  # the mark is the name
-    assert digits.axes[0].lines[1].get_marker().vertices.tobytes() == plots._mark("_").vertices.tobytes()
-
-
 # About the records
 
 
@@ -593,7 +563,6 @@ def test_the_advice_about_a_font_is_followed(only_dejavu, monkeypatch, tmp_path,
 
 def test_a_font_file_of_ones_own_is_used_after_addfont(only_dejavu, tmp_path):
     only_dejavu.addfont(font_file(tmp_path / "own.ttf", "Own Font", "猫"))
-    shown(plots.projections({"猫": POINTS}, np.array([0, 1, 1]), ["猫", "dog"]))
 
 
 @pytest.mark.parametrize("name", ["кошка", "γάτα", "قطة", "köttur", "a\u200db", "x ≤ 2 → ∞"])
@@ -719,9 +688,6 @@ TOLD = {  # what is wrong, the words that say so, and what the words ask for
     "logits": (lambda: plots.probability_bars({"a": [-1.0, 2.0]}, "xy"), "Apply softmax", None),
     "a picture to 255": (lambda: plots.picture_rows({"a": IMAGES * 1.0}), "Divide floats", None),
     "NaN in a strength": (lambda: plots.panels({"a": {0: [np.nan]}}), "'a' at 0.*seeds that failed", None),
-    "a label too high": (lambda: plots.projections({"a": POINTS}, np.array([0, 1, 2]), "xy"), "from 0 to 1", None),
-    "points in space": (lambda: plots.projections({"a": np.ones((3, 3))}, np.zeros(3, int), "x"), "two numbers", None),
-    "NaN points": (lambda: plots.projections({"a": POINTS * np.nan}, np.zeros(3, int), "x"), "finite points", None),
     "a layer that is lost": (
         lambda: plots.curves({"arm": {"a": [0.5], "b": [0.6]}}, scale="even", order=["a"]),
         "values for b, which `order` lacks. Add it",

@@ -8,11 +8,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.path import Path
-from matplotlib.textpath import TextPath
 from numpy.typing import ArrayLike
 
 from tl_base import figures
@@ -424,73 +421,3 @@ def probability_bars(rows: Mapping[str, Sequence[float]], names: Iterable[object
     axes[-1, 0].set(xlabel="class", ylim=(0, 1.25), yticks=(0, 0.5, 1))
     figures.grow(figure, figures.name_ticks(axes[-1, 0], classes, 72 * 5.4 / len(classes)))
     return figure
-
-
-CLASS_COLOURS = (*(ink.colour for ink in INKS), "#B0123B", "#4B2FBF", "#00727F")
-
-
-@styled
-def projections(planes: Mapping[str, ArrayLike], labels: ArrayLike, names: Iterable[object]) -> BookFigure:
-    """Show two-dimensional projections side by side; each point is its class's first character in its class's colour.
-
-    Parameters
-    ----------
-    planes : mapping of str to ndarray, shape (N, 2), float
-        Title to the points' coordinates.
-    labels : ndarray, shape (N,), int
-    names : iterable of str, at most 10
-        Classes; the first character is drawn, so that no colour is needed to tell the points apart, or the class's
-        number where two begin with the same character or no font has it. A legend says which is which, unless the
-        names are that short.
-
-    Returns
-    -------
-    BookFigure
-
-    Raises
-    ------
-    ValueError
-        If there are more classes than colours, a label has no name, or points do not fit the labels.
-
-    Notes
-    -----
-    Taught in: no chapter (a picture of features of your own).
-    """
-    classes, truth = figures.distinct(names), np.asarray(labels)
-    letters = _letters(classes, truth)
-    rows = -(-len(figures.not_empty(planes, "projection")) // 2)
-    figure, axes = sheet(3.1 * rows, rows, min(2, len(planes)))
-    for axis in axes.flat[len(planes) :]:
-        axis.set_axis_off()
-    drawn = {}
-    for axis, (title, plane) in zip(axes.flat, planes.items(), strict=False):
-        points = figures.finite(plane, f"points of {title!r}", "(N, 2)", 2)
-        if points.shape != (len(truth), 2):
-            raise ValueError(f"Expected two numbers for each of {len(truth)} labels; {title!r} has {points.shape}.")
-        for label, (name, letter, colour) in enumerate(zip(classes, letters, CLASS_COLOURS, strict=False)):
-            mark = {"marker": _mark(letter), "color": colour, "markeredgewidth": 0.2, "markersize": 6.5}
-            (drawn[name],) = axis.plot(*points[truth == label].T, linestyle="", label=name, **mark)
-        axis.set(title=broken(title, columns_on(3.0)), xticks=[], yticks=[])
-        axis.grid(visible=False)
-    if letters != classes:
-        figures.legend(figure, drawn, 5)
-    return figure
-
-
-def _letters(names: list[str], labels: np.ndarray) -> list[str]:
-    """Return what is drawn for each class: its first letter, or its number where that tells more."""
-    if len(names) > len(CLASS_COLOURS):
-        raise ValueError(f"Expected at most {len(CLASS_COLOURS)} classes, found {len(names)}. Show some of them.")
-    if not set(labels.tolist()) <= set(range(len(names))):
-        raise ValueError(f"Expected labels from 0 to {len(names) - 1}, found {labels.min()} to {labels.max()}.")
-    letters = [name[:1] for name in names]
-    drawn = all(letter.strip() for letter in letters) and not figures.fonts("".join(letters))[1]
-    return letters if drawn and len(set(letters)) == len(names) else [str(label) for label in range(len(names))]
-
-
-def _mark(letter: str) -> Path:
-    """Return a letter's outline, centred, as a marker."""
-    families, _ = figures.fonts(letter)
-    outline = TextPath((0, 0), letter, prop=font_manager.FontProperties(family=families))
-    low, high = outline.vertices.min(0), outline.vertices.max(0)
-    return Path(outline.vertices - (low + high) / 2, outline.codes)
