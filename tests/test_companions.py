@@ -192,7 +192,7 @@ def test_the_blocks_of_each_course_follow_one_another():
         if blocks:
             assert [start for start, _ in blocks] == [0, *(end for _, end in blocks[:-1])]
             ends.append(blocks[-1][1])
-    assert ends == [120, 360]
+    assert ends == [120, 360, 120]
 
 
 def test_the_files_that_the_teachers_code_writes_can_be_loaded(tmp_path, monkeypatch):
