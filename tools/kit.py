@@ -129,7 +129,7 @@ def slides(found: list[Figure]) -> str:
         kind = "svg+xml" if file.suffix == ".svg" else file.suffix[1:]
         image = f'<img alt="{html.escape(shows)}" src="data:image/{kind};base64,{data}">'
         head = f"<h2>{html.escape(page)}</h2><p>{html.escape(caption)}</p>"
-        notes = f'<p class="notes">{number} of {len(found)}. What it shows: {html.escape(shows)}.</p>'
+        notes = f'<p class="notes">{number} of {len(found)}. What it shows: {html.escape(shows.rstrip("."))}.</p>'
         parts.append(f"<section>{head}{image}{notes}</section>")
     return document("Figures of the book", "\n".join(parts), "slides")
 
