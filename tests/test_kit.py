@@ -197,17 +197,19 @@ def test_the_solved_homework_gets_all_points(root, tmp_path):
     assert points == {name: exercise["points"] for name, exercise in ASKED.items()}
 
 
+def tags_of(cell):
+    return cell.metadata.get("tags", [])
+
+
 @pytest.mark.site
 def test_the_kit_of_the_book_gives_nothing_away(root, tmp_path):
     place = kit.make(root, root / "_build/html", tmp_path / "kit")
-    solved = [
-        cell.source
-        for path in (root / "chapters").glob("*.ipynb")
-        for cell in nbformat.read(path, nbformat.NO_CONVERT).cells
-        if kit.SOLUTION in cell.metadata.get("tags", [])
-    ]
+    pages = [nbformat.read(path, nbformat.NO_CONVERT) for path in (root / "chapters").glob("*.ipynb")]
+    cells = [cell for page in pages for cell in page.cells]
+    shown = {line for cell in cells for line in cell.source.splitlines() if "solution" not in tags_of(cell)}
+    solved = [set(cell.source.splitlines()) - shown for cell in cells if "solution" in tags_of(cell)]
     assert len(solved) > 40
-    longest = [max(source.splitlines(), key=len) for source in solved]
+    longest = [max(lines, key=len) for lines in solved]
     for path in [*(place / "students").rglob("*.ipynb"), *(place / "students/site/chapters").glob("*.html")]:
         text = path.read_text(encoding="utf-8")
         text = BeautifulSoup(text, "html.parser").get_text() if path.suffix == ".html" else text
