@@ -10,7 +10,6 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 CHAPTERS = notebooks.chapters()
 LONGEST_CELL = 15  # lines: a longer body belongs to a package
-LONGEST_SOLUTION = 25  # of a folded cell
 
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
@@ -34,11 +33,9 @@ def test_has_at_least_two_compared_cells(path):
 @each_chapter
 def test_cells_are_short(path):
     """What a reader sees is held to less: tools/lessons.py."""
-    code = [cell for cell in notebooks.read(path).cells if cell.cell_type == "code"]
-    lines = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code]
-    most = [LONGEST_SOLUTION if "solution" in cell.metadata.get("tags", []) else LONGEST_CELL for cell in code]
-    counted = zip(code, lines, most, strict=True)
-    assert [cell.source for cell, count, longest in counted if not 1 <= count <= longest] == []
+    code = [cell.source for cell in notebooks.read(path).cells if cell.cell_type == "code"]
+    lines = [sum(bool(line.strip()) for line in source.splitlines()) for source in code]
+    assert [source for source, count in zip(code, lines, strict=True) if not 1 <= count <= LONGEST_CELL] == []
 
 
 @each_chapter
