@@ -21,7 +21,7 @@ _BOTH, _CNN, _ALL = tuple(replicates.NETWORKS), replicates.CNN, replicates.LABEL
 _ARMS = replicates.MAIN | replicates.TWO_RATES
 REPORTED: Mapping[str, tuple[Sequence[int], Sequence[str], Sequence[str], Mapping[str, Any]]] = {
     "replicated": (_ALL, ("far", "near"), _BOTH, _ARMS),
-    "replicated constrained": (replicates.FEW, ("far", "near"), _CNN, replicates.CONSTRAINED),
+    "replicated constrained": (replicates.HELD, ("far", "near"), _CNN, replicates.CONSTRAINED),
     "replicated sweep": (replicates.SWEPT, ("far", "near"), _CNN, replicates.SWEEP),
     "budget": ((100,), ("far", "near"), _CNN, _ARMS),
     "recipes": (replicates.SWEPT, ("far", "near"), _CNN, replicates.VARIED),

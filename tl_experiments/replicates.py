@@ -3,7 +3,8 @@
 Each grid takes the records so far, because what was chosen on development draws stands there. Development draw 200 + i
 uses training i of the source; no reported draw is shared by two trainings. Every arm has seven trials: four rates, then
 three more, of its knob at the best of these rates if it has one, else rates around the best. They are made at 5 labels
-per class, which serve 1 as well, and at 20, which serve 100. The arms of the sweep have four.
+per class, which serve 1 as well, and at 20, which serve 100. The arms of the sweep and those on the residual network
+have the four rates alone.
 Taught in: chapter 4.1 (Results).
 """
 
@@ -28,15 +29,16 @@ NETWORKS = {"cnn": {"far": "cifar10", "near": "cifar10-a"}, "residual": {"far": 
 CNN, RESIDUAL = ("cnn",), ("residual",)
 FIRST_DRAW = {"cnn": 20, "residual": 30}  # of training 0; each training has the next ones
 DRAWS = 2  # of each training
+SINGLE = ("budget", "replicated sweep", "noise again", "siblings")  # experiments with one draw of each training
 SCORED_DRAWS = (40, 41, 42)  # the same for all sources, which are what is ranked
 DEVELOPMENT = (200, 201, 202)
-LABELS = {"cnn": (1, 5, 20, 100), "residual": (5, 20)}
+LABELS = {"cnn": (1, 5, 20, 100), "residual": (20,)}
 TUNED_AT = {1: 5, 5: 5, 20: 20, 100: 20}
-FEW, SWEPT = (5, 20), (20,)
+FEW, HELD, SWEPT = (5, 20), (5,), (20,)  # where little is varied; where arms are constrained; where layers are swept
 STEADY: dict[str, Any] = {"steps": 300, "epochs": 40, "batch_size": 32}
-LENGTHS = (200, 1000, 3000)  # steps, where they are what is compared
+LENGTHS = (200, 3000)  # steps, where they are what is compared
 WRONG = 0.3  # share of wrong labels
-TRIALS, TRIED, SWEEP_TRIED = "replicated trials", 7, 4
+TRIALS, TRIED, FEW_TRIED = "replicated trials", 7, 4
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,11 @@ def draws_of(network: str, training: int) -> tuple[int, ...]:
 def training_of(network: str, draw: int) -> int:
     """Return the training that a reported draw belongs to."""
     return (draw - FIRST_DRAW[network]) // DRAWS
+
+
+def tried_on(network: str) -> int:
+    """Return how many trials each main arm has on an architecture."""
+    return FEW_TRIED if network == "residual" else TRIED
 
 
 def network_of(source: str) -> str:
@@ -221,7 +228,7 @@ class Choices:
         labels : int
             Of the trials.
         trials : int
-            4 for the first four rates alone, as the arms of the sweep have them.
+            4 for the first four rates alone, as the arms of the sweep and of the residual network have them.
 
         Raises
         ------
@@ -232,7 +239,7 @@ class Choices:
 
     def score(self, pair: str, network: str, name: str, labels: int) -> float:
         """Return the mean validation accuracy on development draws of what `settled` returns."""
-        return float(self._all_tried(pair, network, name, labels, TRIED).score.max())
+        return float(self._all_tried(pair, network, name, labels, tried_on(network)).score.max())
 
     def _all_tried(self, pair: str, network: str, name: str, labels: int, trials: int) -> pd.DataFrame:
         """Return the trials of an arm, those that it shares included."""
@@ -243,7 +250,7 @@ class Choices:
             shared = self._tried(pair, network, candidate.like, labels)
             shared = shared[shared.learning_rate.isin(RATES)]
             tried = pd.concat([shared.assign(settings=json.dumps(dict(candidate.arm.trials[0]))), tried])
-        elif trials == SWEEP_TRIED:
+        elif trials == FEW_TRIED:
             tried = tried[tried.learning_rate.isin(RATES)]
         if len(tried) != trials or tried.draws.nunique() != 1:
             raise ExperimentError(
@@ -259,7 +266,7 @@ class Choices:
         return self._trials[key]
 
 
-DO = "Do the grids that choose first: replicated-trials, then replicated-trials-more (residual-trials likewise)."
+DO = "Do the grids that choose first: replicated-trials, then replicated-trials-more; residual-trials."
 
 
 def _best(tried: pd.DataFrame) -> tuple[float, Mapping[str, Any]]:
@@ -275,17 +282,12 @@ def trials(table: pd.DataFrame | None = None) -> list[Grid]:
 
 def more_trials(table: pd.DataFrame) -> list[Grid]:
     """Try three more values of every arm's knob, or rates around its best one, likewise."""
-    return _more(table, MAIN | CONSTRAINED, CNN, FEW) + _more(table, TWO_RATES, CNN, SWEPT)
+    return _more(table, MAIN, CNN, FEW) + _more(table, CONSTRAINED, CNN, HELD) + _more(table, TWO_RATES, CNN, SWEPT)
 
 
 def residual_trials(table: pd.DataFrame | None = None) -> list[Grid]:
     """Try four rates of every main arm on the residual network."""
-    return _first(MAIN, RESIDUAL, FEW)
-
-
-def more_residual_trials(table: pd.DataFrame) -> list[Grid]:
-    """Try three more rates on the residual network, around the best."""
-    return _more(table, MAIN, RESIDUAL, FEW)
+    return _first(MAIN, RESIDUAL, LABELS["residual"])
 
 
 _SWEEP_FIRST = {
@@ -320,7 +322,6 @@ def _reported(
     *,
     pairs: Sequence[str] = tuple(TARGETS),
     network: str = "cnn",
-    draws: int = DRAWS,
     tried: int = TRIED,
     **how: Any,
 ) -> list[Grid]:
@@ -328,7 +329,7 @@ def _reported(
 
     Its parameters are many because the experiments differ in as many ways.
     """
-    found, grids = Choices(table), []
+    found, grids, draws = Choices(table), [], 1 if experiment in SINGLE else DRAWS
     for name, pair, labels in itertools.product(names, pairs, counts):
         candidate = CANDIDATES[name]
         if pair not in candidate.only:
@@ -350,24 +351,24 @@ def main(table: pd.DataFrame) -> list[Grid]:
 
 
 def residual(table: pd.DataFrame) -> list[Grid]:
-    """Compare the main arms on the residual network, far and near, 5 and 20 labels: three trainings, two draws each."""
-    return _reported("replicated", table, MAIN, LABELS["residual"], network="residual")
+    """Compare the main arms on the residual network, far and near, 20 labels: three trainings, two draws each."""
+    return _reported("replicated", table, MAIN, LABELS["residual"], network="residual", tried=tried_on("residual"))
 
 
 def constrained(table: pd.DataFrame) -> list[Grid]:
-    """Compare what is constrained by a source, a teacher or rules, 5 and 20 labels."""
-    return _reported("replicated constrained", table, CONSTRAINED, FEW)
+    """Compare what is constrained by a source, a teacher or rules, 5 labels."""
+    return _reported("replicated constrained", table, CONSTRAINED, HELD)
 
 
 def sweep(table: pd.DataFrame) -> list[Grid]:
-    """Sweep the layers copied and frozen, far and near, 20 labels."""
-    return _reported("replicated sweep", table, SWEEP, SWEPT, tried=SWEEP_TRIED)
+    """Sweep the layers copied and frozen, far and near, 20 labels, one draw a training."""
+    return _reported("replicated sweep", table, SWEEP, SWEPT, tried=FEW_TRIED)
 
 
 def budget(table: pd.DataFrame) -> list[Grid]:
-    """Ask whether transfer is faster or better: 200, 1,000 and 3,000 steps at 100 labels, one draw a training."""
+    """Ask whether transfer is faster or better: 200 and 3,000 steps at 100 labels, one draw a training."""
     names = (arms.SCRATCH.name, _TUNED, arms.HEAD.name)
-    grids = [_reported("budget", table, names, (100,), draws=1, steps=steps, epochs=0) for steps in LENGTHS]
+    grids = [_reported("budget", table, names, (100,), steps=steps, epochs=0) for steps in LENGTHS]
     return list(itertools.chain(*grids))
 
 
@@ -406,7 +407,7 @@ def scores(table: pd.DataFrame) -> list[Grid]:
     for pair, sources in SCORED.items():
         for source in sources:
             network = network_of(source)
-            rate, settings = found.settled(pair, network, arms.HEAD.name, 20)
+            rate, settings = found.settled(pair, network, arms.HEAD.name, 20, tried_on(network))
             axes = arms.HEAD.on(source).axes() | {"settings": [settings], "learning_rate": [rate], "seed": SCORED_DRAWS}
             axes |= {"pairs": [(source, TARGETS[pair])], "labels_per_class": [20], "measures": ("logme", "leep")}
             grids.append(Grid("scores", **axes, **STEADY))
@@ -424,7 +425,6 @@ GRIDS: dict[str, Callable[[pd.DataFrame], list[Grid]]] = {
     "siblings": siblings,
     "budget": budget,
     "residual-trials": residual_trials,
-    "residual-trials-more": more_residual_trials,
     "residual": residual,
     "scores": scores,
     "replicated-bases": base_trials,

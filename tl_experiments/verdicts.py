@@ -219,7 +219,7 @@ def _values(rows: pd.DataFrame, arm: str, what: str, where: str) -> NDArray[np.f
         raise ExperimentError(f"{where}: there are no runs of {arm!r}. Do this grid first.")
     network = replicates.network_of(own.source.iloc[0])
     kind = trainings.parts_of(own.source.iloc[0])[0]
-    draws = 1 if (own.experiment == "budget").all() else replicates.DRAWS
+    draws = 1 if own.experiment.isin(replicates.SINGLE).all() else replicates.DRAWS
     asked = [draw for i in range(trainings.COUNTS[kind]) for draw in replicates.draws_of(network, i)[:draws]]
     if own.seed.tolist() != asked:
         raise ExperimentError(
