@@ -14,7 +14,7 @@ SMALL |= {"seed": [3], "steps": 10, "learning_rate": [0.0123456789]}
 FULL = {"labels_per_class": [None], "steps": 2, "epochs": 1}
 CASES = {
     "pixels as they are, scored on validation images": {
-        "pairs": [("cifar10@4", "digits")],
+        "pairs": [("cifar10", "digits")],
         "layer": ["rescale"],
         "settings": [{"standardise": False}],
         "test": False,
@@ -140,7 +140,7 @@ def test_heads_train_together_on_features_alone():
     [
         (("cifar10", "mnist"), ['models.pretrained("cifar10")', 'data.load("mnist")']),
         (("cifar10-a", "cifar10-b"), ['models.pretrained("cifar10-a")', 'data.CIFAR10_B, "cifar10-b")']),
-        (("cifar10@16", "cifar10-a"), ['models.pretrained("cifar10", epoch=16)', 'data.CIFAR10_A, "cifar10-a")']),
+        (("cifar10#2", "cifar10-a"), ['trainings.load("cifar10#2")', 'data.CIFAR10_A, "cifar10-a")']),
         (("digits", "cifar10"), ['models.pretrained("digits")', 'data.load("cifar10")']),
         (("data:make", "models:Kept.make"), ['resolve_name("data:make")()', 'resolve_name("models:Kept.make")()']),
     ],

@@ -33,7 +33,6 @@ def test_what_ships_is_what_the_card_says():
         assert {str(file[name].dtype) for name in file.files} == {CARD["dtype"]} == {"float16"}
         assert sum(file[name].size for name in file.files) == CARD["parameters"]
         assert all(np.isfinite(file[name]).all() for name in file.files)
-    assert CARD["checkpoints"] == []
     assert CARD["source"]["sha256"] == convert.SHA256[convert.STATE]
     assert CARD["source"]["package"] in tl_helpers.asset("source_imagenet.txt").read_text(encoding="utf-8")
     assert "Apache License" in tl_helpers.asset("LICENSE-Apache-2.0.txt").read_text(encoding="utf-8")

@@ -1,4 +1,3 @@
-import itertools
 import os
 
 import numpy as np
@@ -157,18 +156,6 @@ def test_an_unknown_network_is_explained_with_the_names(ask, name):
     shipped = ", ".join(map(repr, SHIPPED))
     with pytest.raises(models.ModelError, match=f"No network {name!r} .*{shipped}"):
         ask(name)
-
-
-def test_earlier_epochs_are_kept_and_an_unknown_one_is_named():
-    kept = [models.pretrained(epoch=epoch).get_weights()[0] for epoch in models.model_card()["checkpoints"]]
-    assert len(kept) == 9
-    assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(kept))
-    with pytest.raises(models.ModelError, match=r"after epoch 99 is kept.*after 1, 2, 3, 4, 6, 8, 12, 16, 20 epochs"):
-        models.pretrained(epoch=99)
-    with pytest.raises(
-        models.ModelError, match=r"'cifar10-rows' no state after epoch 1 is kept.*none; leave epoch out"
-    ):
-        models.pretrained("cifar10-rows", epoch=1)
 
 
 @pytest.fixture(scope="module")

@@ -378,12 +378,6 @@ def test_score_against_accuracy_keeps_names_apart():
     assert texts_of["a"].xyann[0] > 0 > texts_of["d"].xyann[0]  # the second series on the other side
 
 
-def test_score_against_accuracy_leaves_names_out_where_there_is_no_room():
-    axis = of_records.score_against_accuracy({"one": {"a": (0.1, 0.5), "b": (0.2, 0.6)}}, "score", named=False).axes[0]
-    assert not axis.texts
-    assert np.array_equal(axis.lines[0].get_xydata(), [[0.1, 0.5], [0.2, 0.6]])
-
-
 def test_equal_accuracies_keep_their_names_apart_and_inside():
     figure = of_records.score_against_accuracy({"one": {f"name {i}": (i, 0.5) for i in range(40)}}, "score")
     figure.draw_without_rendering()

@@ -1,10 +1,8 @@
 """Reading the recorded runs: those that ship, damaged files, what rows say about the arms that were compared."""
 
 import hashlib
-import json
 import shutil
 
-import numpy as np
 import pandas as pd
 import pytest
 import toy_experiments as toy
@@ -12,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tl_experiments as experiments
-from tl_base import ledgers, trials
-from tl_experiments import arms, evidence, log, names, protocol, replicates
-from tl_helpers import data, records
+from tl_base import ledgers
+from tl_experiments import arms, evidence, log, names, replicates
+from tl_helpers import records
 from tl_helpers.records import RecordsError
 
 VERSION = f"# schema {records.SCHEMA_VERSION}"
@@ -255,76 +253,6 @@ def test_a_baseline_without_a_source_serves_the_other_pair_of_its_target():
     assert list(found.index) == ["LP-FT"]
     assert found.loc["LP-FT", 5].mean == pytest.approx(15)
     assert "LP-FT" not in set(records.rows_of(table, evidence.FAR).arm)
-
-
-def ended(target, loss, validation):
-    """Make a run of two arms that ended so."""
-    history = json.dumps({"loss": loss})
-    return toy.reference(a=[0.5]).assign(target=target, validation_accuracy=validation, history=history)
-
-
-@pytest.mark.parametrize(
-    ("target", "loss", "validation", "count"),
-    [
-        ("cifar10-b", [1.7, np.log(5)], 0.2, 1),
-        ("mnist", [2.4, 2.3026], 0.1, 1),
-        ("digits", [2.3025], 0.1, 1),
-        ("mnist", [2.4, 0.4], 0.1, 0),  # bad luck on few validation images: it has learnt
-        ("mnist", [2.4, 2.25], 0.1, 0),  # a low rate: it is on its way
-        ("mnist", [2.3026], 0.4, 0),  # tells the images apart
-        ("cifar10-b", [np.log(10)], 0.1, 0),
-        ("mnist", [], 0.1, 0),
-        ("toy_experiments:digits", [2.3026], 0.1, 0),
-    ],
-)
-def test_a_run_is_dead_if_it_guesses_and_gives_all_classes_the_same(target, loss, validation, count):
-    assert len(records.dead(ended(target, loss, validation))) == count
-
-
-def test_the_dead_runs_of_the_records_are_known(shipped):
-    found = records.dead(shipped)
-    assert sorted(zip(found.experiment, found.arm, found.seed, strict=True)) == [
-        ("choice", "from scratch", 104),
-        ("published choice", "from scratch", 104),
-        ("sweep", "B1B, 0 frozen", 7),
-        ("sweep", "B1B, 0 frozen", 8),
-    ]
-    assert found.test_accuracy.dropna().tolist() == [0.2, 0.2]
-
-
-def test_a_recorded_fact_says_whether_a_run_collapsed():
-    """Where it is known, it is not guessed: neither from the accuracy of chance nor against it."""
-    table = pd.concat([ended("mnist", [2.3026], 0.1), ended("mnist", [2.3026], 0.1), ended("toy", [0.5], 0.4)])
-    facts = [{"training accuracy": 0.1}, {"training accuracy": 0.1, "collapsed": True}, {"training accuracy": 0.4}]
-    table = table.assign(seed=range(3), measures=[json.dumps(fact) for fact in facts]).reset_index(drop=True)
-    assert list(records.dead(table).seed) == [1]
-    table.loc[2, "measures"] = json.dumps(facts[1])
-    assert list(records.dead(table).seed) == [1, 2]
-    assert records.dead(table[:0]).columns.equals(table.columns)
-
-
-def test_where_classes_are_of_unequal_size_one_answer_is_right_as_often_as_the_largest():
-    counts, entropy = trials.UNEVEN["trashnet-5"], 1.59901  # of 403, 501, 410, 594 and 482 photographs
-    assert trials.guessed(entropy, 594 / 2390, counts)
-    assert not trials.guessed(np.log(5), 594 / 2390, counts)
-    assert not trials.guessed(entropy, 1 / 5, counts)
-    assert trials.guessed(np.log(5), 1 / 5, [1] * 5)
-    assert trials.guessed(np.log(5), 1 / 5, [7] * 5)
-    full = ended("trashnet-5", [1.5976], 0.24839)
-    assert len(records.dead(full)) == 0  # five of each class: then this is something else
-    assert len(records.dead(full.assign(labels_per_class=None))) == 1
-
-
-@pytest.mark.parametrize("name", ["mnist", "digits", "trashnet-5"])
-def test_the_sizes_of_unequal_classes_are_those_of_the_data(name):
-    whole = {"required": False, "complete": True}
-    dataset = data.digits() if name == "digits" else data.load(name.partition("-")[0], **whole)
-    if dataset is None:
-        pytest.skip("the data set is not here")
-    if name == "trashnet-5":
-        dataset = data.only(dataset, protocol.CLASSES, name)
-    labels = dataset.labels[~dataset.held_out] if name == "mnist" else dataset.labels
-    assert tuple(np.bincount(labels)) == trials.UNEVEN[name]
 
 
 def test_records_and_curves_are_small(root, shipped):

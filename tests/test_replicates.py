@@ -349,12 +349,18 @@ def test_a_failed_run_is_a_missing_cell_and_a_run_that_is_not_there_is_asked_for
         verdicts.find(table[table.source != "cifar10#4"], claim)
 
 
-def test_holm_counts_what_was_run(table, claim):
+def test_holm_counts_all_claims_of_a_family_run_or_not(table, claim):
     others = [claims.Claim(**vars(claim) | {"key": f"{i}", "experiments": ("budget",)}) for i in range(3)]
     found = verdicts.judged(table, [claim, *others])
     assert found.verdict.tolist() == ["reproduced here", "not run", "not run", "not run"]
-    assert "replicated" not in verdicts.waits_for(table)
-    assert "budget" in verdicts.waits_for(table)
+    assert found.level[0] == pytest.approx(0.05 / 4)
+
+
+def test_a_claim_waits_for_all_its_networks(table, claim):
+    of_cnn = table[table.source.map(replicates.network_of) == "cnn"]
+    assert verdicts.judged(of_cnn, [claim]).verdict.tolist() == ["not run"]
+    narrower = claims.Claim(**vars(claim) | {"networks": ("cnn",)})
+    assert verdicts.judged(of_cnn, [narrower]).verdict.tolist() == ["reproduced here"]
 
 
 def test_the_same_difference_at_other_steps_is_subtracted(plan):

@@ -47,7 +47,7 @@ def test_a_choice_serves_the_numbers_of_labels_that_are_near():
 
 def test_the_size_of_photographs_belongs_to_the_source():
     assert recipes.size_for("imagenet", "trashnet") == {"size": 160}
-    assert recipes.size_for("cifar10@4", "trashnet-5") == {"size": 32}
+    assert recipes.size_for("cifar10", "trashnet-5") == {"size": 32}
     assert recipes.size_for("imagenet", "mnist") == recipes.size_for("cifar10", "cifar10-b") == {}
     (run, *_) = experiments.expand(sources.published_choice())
     assert 'images = data.only(data.load("trashnet", size=160), protocol.CLASSES, "trashnet-5")' in run.code()

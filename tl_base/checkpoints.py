@@ -51,7 +51,7 @@ def save_arrays(path: files.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # a name might be that of NumPy's own argument
 
 
-def load_weights(model: keras.Model, path: files.PathLike, prefix: str = "") -> keras.Model:
+def load_weights(model: keras.Model, path: files.PathLike) -> keras.Model:
     """Read a checkpoint into a network. Nothing is changed unless every array fits.
 
     Parameters
@@ -60,8 +60,6 @@ def load_weights(model: keras.Model, path: files.PathLike, prefix: str = "") -> 
         Changed in place.
     path : path-like
         An ``.npz`` file as `save_arrays` writes it; pickled objects are refused.
-    prefix : str
-        What stands before the weights' names in the file.
 
     Returns
     -------
@@ -76,14 +74,11 @@ def load_weights(model: keras.Model, path: files.PathLike, prefix: str = "") -> 
     expected = _named_weights(model)
     try:
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
-            names = sorted({name.split("/")[0] for name in file.files})
+            arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"{path} cannot be read as a checkpoint ({error}). Write it again, e.g. `make weights`."
         ) from error
-    if prefix and not arrays:
-        raise ModelError(f"{path} holds no {prefix.rstrip('/')!r}. It holds: {', '.join(names)}.")
     wrong = [
         f"{name}: expected {tuple(w.shape)}, found {arrays[name].shape if name in arrays else 'nothing'}"
         for name, w in expected.items()

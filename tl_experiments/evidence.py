@@ -1,7 +1,8 @@
-"""The reference experiments: every method at every number of labels, what freezing does, what can be predicted.
+"""The first plan: every method at every number of labels, on one training of each source, and what the explorer shows.
 
 Each grid takes the records so far: what was chosen on development seeds stands there. Seeds that report are others.
-Taught in: chapter 4.1 (Results).
+The second plan, `replicates`, asks what of it holds over other trainings of the sources.
+Taught in: chapter 3 (Methods) and chapter 4.2 (The explorer).
 """
 
 import itertools
@@ -16,21 +17,17 @@ from tl_experiments.arms import (
     CONSTRAINED,
     CUTS,
     DOCUMENT,
-    HEAD,
-    L2_SP,
-    LP_FT,
     MAIN,
     RULED,
     SCRATCH,
     SWEEP,
     TAUGHT,
-    TUNED,
     Arm,
 )
 from tl_experiments.grid import Grid
 from tl_experiments.names import ExperimentError
 from tl_experiments.worked_example import DEVELOPMENT_SEEDS, FEW_SHOT
-from tl_helpers.records import DIGITS, FAR, NEAR, SOURCELESS, chosen, rows_of
+from tl_helpers.records import DIGITS, FAR, NEAR, SOURCELESS, chosen
 
 Pair = tuple[str, str]  # source and target
 SMALL = ("cifar10", "digits")  # for readers without MNIST
@@ -53,45 +50,12 @@ COMPARED = (
 )
 EXPLORED = (2, 5, 10, 50)
 HELD = CONSTRAINED | TAUGHT
-PERTURBED = HEAD, TUNED, LP_FT, SCRATCH
-SHIFTED = tuple(arm.name for arm in PERTURBED)
-NOISES = (0.1, 0.3)
-EPOCHS = (1, 2, 4, 8, 16)  # states of the source network on its way
 SWEPT_AT = 10  # labels per class at which the sweep's rates are chosen
 
 
 def tuned_at(labels: int) -> int:
     """Return the number of labels whose choice serves: the nearest of `TUNED_AT` in ratio."""
     return min(TUNED_AT, key=lambda tuned: max(tuned / labels, labels / tuned))
-
-
-def leader(table: pd.DataFrame, pair: Pair, arms: Sequence[str], labels: int) -> str:
-    """Name the arm that development seeds put first: the best mean validation accuracy of its best trial.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `records` returns it.
-    pair : (str, str)
-        Source and target.
-    arms : sequence of str
-    labels : int
-        Labels per class; the choice at the nearest of `TUNED_AT` serves.
-
-    Returns
-    -------
-    str
-        No test image has a part in it.
-
-    Notes
-    -----
-    Taught in: chapter 4.1 (Results).
-    """
-    rows = rows_of(table, pair, "choice")
-    rows = rows[(rows.labels_per_class == tuned_at(labels)) & rows.arm.isin(arms)]
-    trials = rows.groupby(["arm", "learning_rate", "settings"], dropna=False).validation_accuracy.mean()
-    best: Any = trials.idxmax()
-    return best[0]
 
 
 def choice(table: pd.DataFrame | None = None) -> list[Grid]:
@@ -218,47 +182,4 @@ def explorer(table: pd.DataFrame) -> list[Grid]:
     return swept + [
         Grid("explorer", labels_per_class=[n], **axes, **_settled(best, NEAR, arm, n))
         for arm, n in itertools.product(HELD.values(), TUNED_AT)
-    ]
-
-
-def shifts(table: pd.DataFrame) -> list[Grid]:
-    """Score on shifted test sets four arms of the reference, at 10 and 50 labels per class: ten seeds."""
-    return _again("shifts", table, PERTURBED, (10, 50), measures=("shifts",))
-
-
-def noise(table: pd.DataFrame) -> list[Grid]:
-    """Train on wrong labels, 10 and 30 % of them, at 10 and 50 labels per class: ten seeds."""
-    return [grid for share in NOISES for grid in _again("noise", table, PERTURBED, (10, 50), label_noise=share)]
-
-
-def change(table: pd.DataFrame) -> list[Grid]:
-    """Measure by CKA, in its biased form, what training changes, at 10 and 50 labels per class: ten seeds."""
-    return _again("change", table, (TUNED, LP_FT, L2_SP, SCRATCH), (10, 50), measures=("cka",))
-
-
-def _again(experiment: str, table: pd.DataFrame, arms: Sequence[Arm], counts: Sequence[int], **how: Any) -> list[Grid]:
-    """Repeat arms of the reference on the far pair, with their rates, under other conditions."""
-    best = _best(table)
-    axes: dict[str, Any] = {"pairs": [FAR], "seed": SEEDS, **FEW_SHOT, **how}
-    return [
-        Grid(experiment, labels_per_class=[n], **axes, **_settled(best, FAR, arm, n))
-        for arm, n in itertools.product(arms, counts)
-    ]
-
-
-def prediction(table: pd.DataFrame) -> list[Grid]:
-    """Score sources, checkpoints and layers by LogME and LEEP, and train on them, at 10 labels per class: ten seeds."""
-    best = _best(table)
-    heads = HEAD, *(CUTS[f"linear head on {layer}, source features"] for layer in ("pool1", "pool2", "dense"))
-    states = [f"cifar10@{epoch}" for epoch in EPOCHS] + ["cifar10"]
-    pairs = [(state, target) for state in states for target in ("mnist", "digits")] + [NEAR, DIGITS]
-    axes: dict[str, Any] = {"labels_per_class": [10], "seed": SEEDS, **FEW_SHOT}
-    grids = [
-        Grid("prediction", pairs=pairs, measures=("logme", "leep"), **axes, **_settled(best, FAR, arm, 10))
-        for arm in heads
-    ]
-    tuned = [(state, "mnist") for state in states]
-    return [
-        *grids,
-        Grid("prediction", pairs=tuned, **axes, **_settled(best, FAR, TUNED, 10)),
     ]

@@ -94,7 +94,6 @@ def score_against_accuracy(
     points: Mapping[str, Mapping[str, tuple[float, float]]],
     xlabel: str,
     ylabel: str = "test accuracy",
-    named: bool = True,
 ) -> BookFigure:
     """Set a score that needs no training against the accuracy that training reached: one point each, with its name.
 
@@ -105,8 +104,6 @@ def score_against_accuracy(
     points : mapping of str to mapping of str to (float, float)
         Series to name to (score, accuracy).
     xlabel, ylabel : str
-    named : bool
-        Write the names; False for more points than have room for one.
 
     Returns
     -------
@@ -119,7 +116,7 @@ def score_against_accuracy(
 
     Notes
     -----
-    Taught in: chapter 3.1 (Feature extraction) and chapter 4.1 (Results).
+    Taught in: chapter 3.1 (Feature extraction) and chapter 5 (Outlook).
     """
     for series, places in points.items():
         _check(series, places)
@@ -130,12 +127,11 @@ def score_against_accuracy(
     for side, (series, look) in enumerate(looks_of(points).items()):
         scores, accuracies = np.transpose(list(points[series].values()))
         (drawn[series],) = axis.plot(scores, accuracies, look.marker, color=look.colour, label=series)
-        if named:
-            levels += _name_points(axis, points[series], look.colour, side % 2, height)
+        levels += _name_points(axis, points[series], look.colour, side % 2, height)
     axis.margins(x=0.2, y=0.08)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     low, high = min([*levels, *reached]) - 0.08 * height, max([*levels, *reached]) + 0.08 * height
-    if levels and (low < min(reached) - 0.16 * height or high > max(reached) + 0.16 * height):
+    if low < min(reached) - 0.16 * height or high > max(reached) + 0.16 * height:
         axis.set_ylim(low, high)
         figures.grow(figure, 2.7 * ((high - low) / height - 1.16))
     figures.legend(figure, drawn, 2, axis)

@@ -51,7 +51,7 @@ SCHEDULES = ("cosine", "constant")  # as `tl_base.steps` names them
 # edition recorded, or debiased, which new grids ask for; answers to a hundred test images; the share of the wrong
 # training labels that the network gives, which then stands in the place of the validation accuracy; debiased CKA of
 # each layer with a sibling, trained alike with another seed on the same labels.
-MEASURES = ("logme", "leep", "shifts", "cka", "answers", "debiased cka", "memorised", "siblings")
+MEASURES = ("logme", "leep", "shifts", "answers", "debiased cka", "memorised", "siblings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +99,10 @@ class Grid:
     experiment : str
         What the runs are for, e.g. ``"tuning"``.
     pairs : sequence of (str, str)
-        Source and target. Sources: names of `models.pretrained`, ``"cifar10@4"`` for the state after epoch 4,
-        ``"cifar10#2"`` for the training with seed 2 (`trainings`). Targets:
-        ``"mnist"``, ``"digits"``, ``"cifar10"``, its five-class halves ``"cifar10-a"`` and ``"cifar10-b"``,
-        ``"trashnet"``, and its five classes ``"trashnet-5"`` as `protocol` splits them. Either
-        can be ``"module:function"``, which returns a functional `keras.Model` with layers of any names, or a
+        Source and target. Sources: names of `models.pretrained`, ``"cifar10#2"`` for the training with seed 2
+        (`trainings`). Targets: ``"mnist"``, ``"digits"``, ``"cifar10"``, its five-class halves ``"cifar10-a"`` and
+        ``"cifar10-b"``, ``"trashnet"``, and its five classes ``"trashnet-5"`` as `protocol` splits them. Either can be
+        ``"module:function"``, which returns a functional `keras.Model` with layers of any names, or a
         `data.Dataset`; each time the same, or the runs are no grid. Every record keeps a fingerprint of what the names
         stood for, and `run` refuses to put runs on another network or on other images beside them in one experiment; a
         reduced set in ``TL_DATA_DIR`` is other images.
@@ -327,15 +326,11 @@ def _pair(value: Any) -> tuple[str, str]:
     if isinstance(value, str) or not hasattr(value, "__iter__") or len(value := tuple(value)) != 2:
         raise ExperimentError(f"pairs: expected pairs of source and target, as ('cifar10', 'mnist'), found {value!r}.")
     source, target = value
-    name, at, epoch = source.partition("@") if isinstance(source, str) and ":" not in source else (source, "", "")
-    network, hash_, _ = name.partition("#") if isinstance(name, str) else (name, "", "")
+    named = isinstance(source, str) and ":" not in source
+    network, hash_, _ = source.partition("#") if named else (source, "", "")
     _name("source", network, SOURCES)
     if hash_:
-        _one_of(f"training of {network!r}", name, names_of(network)[1:] or ["one alone; leave the # out"])
-    if at:
-        card = asset(f"source_{name}.json")
-        kept = [str(epoch) for epoch in json.loads(card.read_text(encoding="utf-8"))["checkpoints"]]
-        _one_of(f"state of {name!r}, after epoch", epoch, kept or ["none; leave the @ out"])
+        _one_of(f"training of {network!r}", source, names_of(network)[1:] or ["one alone; leave the # out"])
     return source, _name("target", target, TARGETS)
 
 

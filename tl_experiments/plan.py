@@ -16,7 +16,7 @@ T = TypeVar("T")
 MEMORY = 1 << 30  # bytes of activations that a process keeps
 POINTS = 10  # of a learning curve
 ANSWERED = 100  # test images whose answers are kept, spread evenly over the test set
-IMAGE_MEASURES = {"shifts", "cka", "debiased cka", "answers", "siblings"}  # these look at images, not at activations
+IMAGE_MEASURES = {"shifts", "debiased cka", "answers", "siblings"}  # these look at images, not at activations
 
 
 def trains_together(run: Run) -> bool:

@@ -279,8 +279,7 @@ def network(name: str) -> Call:
         return Call("resolve_name", (name,), then="()")
     if trainings.parts_of(name)[1]:
         return Call("trainings.load", (name,))
-    name, _, epoch = name.partition("@")
-    return Call("models.pretrained", (name,), {"epoch": int(epoch)} if epoch else {})
+    return Call("models.pretrained", (name,))
 
 
 def size_for(source: str, target: str) -> dict[str, int]:

@@ -18,11 +18,8 @@ COUNTS = {"cifar10": 5, "cifar10-a": 5, "resnet": 3, "resnet-a": 3}  # trainings
 
 
 def parts_of(name: str) -> tuple[str, int]:
-    """Return the network and the seed that a name stands for: ``"cifar10#2"`` to ``("cifar10", 2)``.
-
-    A state on the way, ``"cifar10@4"``, is one of training 0.
-    """
-    network, _, seed = name.partition("@")[0].partition("#")
+    """Return the network and the seed that a name stands for: ``"cifar10#2"`` to ``("cifar10", 2)``."""
+    network, _, seed = name.partition("#")
     return network, int(seed or 0)
 
 

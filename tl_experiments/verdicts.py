@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tl_experiments import contrasts, replicates, trainings
-from tl_experiments.claims import REPORTED, Claim, load
+from tl_experiments.claims import Claim, load
 from tl_experiments.contrasts import Estimate
 from tl_experiments.names import ExperimentError
 
@@ -53,7 +53,7 @@ def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Dat
     table : pandas.DataFrame
         As `records.load` returns it.
     claims : sequence of Claim, optional
-        By default those of ``hypotheses.toml``. Holm's procedure counts those of a family that have runs.
+        By default those of ``hypotheses.toml``. Holm's procedure counts all of a family, run or not.
 
     Returns
     -------
@@ -61,7 +61,8 @@ def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Dat
         A row a claim: ``key``, ``paper``, ``family``, ``margin``, ``unit``, ``expected``; ``mean``, ``low``, ``high``
         (95 %) and ``verdict``, and the same as ``alive_…`` without collapsed runs; ``level`` and ``half_width``, Holm's
         and that of its interval; ``collapsed``, how many runs; ``images`` (see `Found`); ``count`` and ``missing``,
-        runs of each arm that were seen and that were not. *not run* where an experiment has no rows.
+        runs of each arm that were seen and that were not. *not run* where an experiment has no rows on one of its
+        architectures.
 
     Raises
     ------
@@ -73,15 +74,17 @@ def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Dat
     Taught in: chapter 4.1 (Results).
     """
     claims = load() if claims is None else claims
-    there = set(table.experiment)
-    ran = [claim for claim in claims if there.issuperset(claim.experiments)]
-    found = [find(table, claim) for claim in ran]
+    there = set(zip(table.experiment, table.source.map(replicates.network_of), strict=True))
+    found = [
+        find(table, claim) for claim in claims if there.issuperset(itertools.product(claim.experiments, claim.networks))
+    ]
     rows: dict[str, dict[str, Any]] = {}
     for family in dict.fromkeys(one.claim.family for one in found):
         own = [one for one in found if one.claim.family == family]
-        with_all = contrasts.holm([one.estimate.p_value for one in own])
-        alive = contrasts.holm([(one.alive or one.estimate).p_value for one in own])
-        rows |= {one.claim.key: _row(one, *turns) for one, *turns in zip(own, with_all, alive, strict=True)}
+        waiting = [1.0] * (sum(claim.family == family for claim in claims) - len(own))
+        with_all = contrasts.holm([one.estimate.p_value for one in own] + waiting)
+        alive = contrasts.holm([(one.alive or one.estimate).p_value for one in own] + waiting)
+        rows |= {one.claim.key: _row(one, *turns) for one, *turns in zip(own, with_all, alive, strict=False)}
     return pd.DataFrame([rows.get(each.key, {"verdict": "not run"}) | _about(each) for each in claims])
 
 
@@ -281,8 +284,3 @@ def _ranked(rows: pd.DataFrame, claim: Claim) -> Estimate:
     error = float(np.sqrt(sum(one.error**2 for one in found))) / len(found)
     freedom = min(one.freedom for one in found)
     return Estimate(float(np.mean([one.mean for one in found])), error, freedom, sum(one.count for one in found))
-
-
-def waits_for(table: pd.DataFrame) -> list[str]:
-    """List the experiments of the plan that the records have no rows of."""
-    return [name for name in REPORTED if not (table.experiment == name).any()]

@@ -26,7 +26,6 @@ from tl_helpers import data, knowledge, measures, models, training, transfer
 
 CKA_LAYERS = ("pool1", "pool2", "conv3")
 CKA_IMAGES = 2000  # fewer than pool1 and pool2 have activations: there the biased form finds any two networks alike
-CKA_KINDS = {"cka": False, "debiased cka": True}  # the records of the first edition hold the biased form
 _one_at_a_time = threading.Lock()  # a Dask worker has several threads; one store serves them in turn
 
 Row = dict[str, Any]  # with the keys of `records.COLUMNS`
@@ -157,13 +156,13 @@ def _measured(store: Store, run: Run, rows: data.Split, model: keras.Model) -> d
     if "shifts" in run.measures:
         tests = {kind: store.shifted(run, kind) for kind in perturbations.SHIFTS}
         values["shifts"] = {kind: transfer.evaluate(model, test).accuracy for kind, test in tests.items()}
-    for kind in CKA_KINDS.keys() & set(run.measures):
+    if "debiased cka" in run.measures:
         before = store.base(run) if run.method == "from scratch" else store.network(run)
         images = store.with_images(run, rows.test).images[:CKA_IMAGES]
-        values[kind] = {name: _alike(before, model, name, images, CKA_KINDS[kind]) for name in CKA_LAYERS}
+        values["debiased cka"] = {name: _alike(before, model, name, images) for name in CKA_LAYERS}
     if "siblings" in run.measures:
         sibling, images = store.sibling(run), store.with_images(run, rows.test).images[:CKA_IMAGES]
-        values["siblings"] = {name: _alike(sibling, model, name, images, True) for name in CKA_LAYERS}
+        values["siblings"] = {name: _alike(sibling, model, name, images) for name in CKA_LAYERS}
     if "answers" in run.measures:
         images = store.with_images(run, data.evenly_spaced(rows.test, ANSWERED)).images
         values["answers"] = models.outputs(model, images).argmax(axis=1).tolist()
@@ -202,9 +201,9 @@ def _features(store: Store, run: Run, numbered: data.Dataset) -> np.ndarray:
     return models.outputs(models.features_at(store.network(run), run.layer), store.with_images(run, numbered).images)
 
 
-def _alike(first: keras.Model, second: keras.Model, layer: str, images: np.ndarray, debiased: bool) -> float:
+def _alike(first: keras.Model, second: keras.Model, layer: str, images: np.ndarray) -> float:
     ours, theirs = (models.outputs(models.features_at(net, layer), images) for net in (first, second))
-    return measures.linear_cka(ours.reshape(len(images), -1), theirs.reshape(len(images), -1), debiased)
+    return measures.linear_cka(ours.reshape(len(images), -1), theirs.reshape(len(images), -1))
 
 
 def _many(store: Store, runs: Sequence[Run]) -> list[Row]:

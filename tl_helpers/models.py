@@ -124,7 +124,7 @@ PRETRAINED: Mapping[str, Callable[..., keras.Model]] = MappingProxyType(
 )
 
 
-def pretrained(name: str = "cifar10", epoch: int | None = None, *, size: int | None = None) -> keras.Model:
+def pretrained(name: str = "cifar10", *, size: int | None = None) -> keras.Model:
     """Load a trained source network that ships with the book.
 
     Parameters
@@ -134,9 +134,6 @@ def pretrained(name: str = "cifar10", epoch: int | None = None, *, size: int | N
         five classes ``data.CIFAR10_A``; a small residual network trained on CIFAR-10, and on those five classes;
         `source_cnn` trained on scikit-learn's digits (``data.digits()``);
         EfficientNet-Lite0 trained on ImageNet, without its classifier: images of any size to 1,280 features.
-    epoch : int, optional
-        The state after that many epochs, stored in float16; ``model_card(name)["checkpoints"]`` lists them, and only
-        ``"cifar10"`` has any. By default the best epoch by validation accuracy.
     size : int, optional
         Of ``"imagenet"``: the side in pixels to which it resizes its images, 32 or more; by default 160.
 
@@ -148,7 +145,7 @@ def pretrained(name: str = "cifar10", epoch: int | None = None, *, size: int | N
     Raises
     ------
     ModelError
-        If there is no such network, the epoch was not kept, the size cannot be chosen, or the file is damaged.
+        If there is no such network, the size cannot be chosen, or the file is damaged.
 
     References
     ----------
@@ -156,16 +153,11 @@ def pretrained(name: str = "cifar10", epoch: int | None = None, *, size: int | N
     photographs). ``python tools/train_source.py NAME`` trains one again, ``python tools/convert_imagenet.py`` converts
     the weights of ``"imagenet"`` again.
     """
-    kept = model_card(name)["checkpoints"]
-    if epoch is not None and epoch not in kept:
-        states = f"those after {', '.join(map(str, kept))} epochs" if kept else "none; leave epoch out"
-        raise ModelError(f"Of {name!r} no state after epoch {epoch!r} is kept. Earlier states that are: {states}.")
+    model_card(name)  # refuses a name that nothing stands for
     if size is not None and name != "imagenet":
         raise ModelError(f"{name!r} takes images of 32 × 32 pixels, found size={size!r}. Leave size out.")
     model = PRETRAINED[name](**{} if size is None else {"size": size})
-    if epoch is None:
-        return load_weights(model, asset(f"source_{name}.npz"))
-    return load_weights(model, asset(f"source_{name}_epochs.npz"), prefix=f"epoch{int(epoch):02d}/")
+    return load_weights(model, asset(f"source_{name}.npz"))
 
 
 def model_card(name: str = "cifar10") -> dict[str, Any]:

@@ -7,7 +7,6 @@ Taught in: chapter 4 (Worked example).
 import json
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from tl_base import trials
@@ -194,29 +193,6 @@ def gains(
         return paired_interval(both.iloc[:, 0], both.iloc[:, 1])
 
     return pd.DataFrame({n: {arm: gain(arm, n) for arm in arms} for n in counts})
-
-
-def dead(table: pd.DataFrame) -> pd.DataFrame:
-    """Find the runs whose network died: it has stopped to look at the images, and guesses.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `load` returns it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Its rows with the fact ``"collapsed"``. For runs from before that was recorded, those with the loss and the
-        validation accuracy of one answer for every image, as `tl_base.trials.collapsed` tells; runs of targets that are
-        not the book's own are then left out, as their classes are not known.
-
-    Notes
-    -----
-    In the first records it comes with the highest of the tried rates alone, 0.01. Taught in: chapter 4.1 (Results).
-    """
-    told = table[["target", "labels_per_class", "validation_accuracy", "measures", "history"]].to_dict("records")
-    return table[np.fromiter((trials.collapsed(row, CLASSES.get(row["target"])) for row in told), bool)]
 
 
 def chosen(table: pd.DataFrame, by: Sequence[str], experiment: str) -> pd.DataFrame:

@@ -367,7 +367,6 @@ def write_all(folder, content, licence, names, pictures):
         "dtype": "float16",
         "bytes": file.stat().st_size,
         "sha256": digest(file.read_bytes()),
-        "checkpoints": [],
         "top_5": top_five(stored, pictures, names),
         "photographs": f"{PHOTOGRAPHS}, the middle square at {TRAINED_AT} pixels",
         "class_names": NAMES,

@@ -1,11 +1,10 @@
 """Train the source networks and write what ships with the book: `make weights`.
 
 `python tools/train_source.py [NAME ...]` trains the named ones, by default all. For each it writes into
-tl_helpers/assets: source_NAME.npz (best epoch by validation accuracy), source_NAME_epochs.npz (earlier epochs in
-float16, where the recipe keeps any) and source_NAME.json (the model card with the full history). A name such as
-`cifar10#2` is the same recipe with another seed: another training of the same network. Its files are
-tl_experiments/assets/source_cifar10_2.*. The test set is used once, at the end. An interrupted run goes on at the epoch
-after the last complete one.
+tl_helpers/assets: source_NAME.npz (best epoch by validation accuracy) and source_NAME.json (the model card with the
+full history). A name such as `cifar10#2` is the same recipe with another seed: another training of the same network.
+Its files are tl_experiments/assets/source_cifar10_2.*. The test set is used once, at the end. An interrupted run goes
+on at the epoch after the last complete one.
 """
 
 import argparse
@@ -42,7 +41,6 @@ class Recipe:
     falls: bool = False  # the learning rate, along half a cosine to 0; else it is constant
     augment: str | None = None
     points: int = 20  # scored in each epoch of seed 0
-    checkpoints: tuple = ()  # of seed 0, the epochs whose states are stored besides the best one
     dtype: str = "float16"  # of the best one's file; the test accuracy is the file's
 
 
@@ -56,10 +54,9 @@ def cifar10_a():
     return data.only(cifar10(), data.CIFAR10_A, name="cifar10-a")
 
 
-STATES = (1, 2, 3, 4, 6, 8, 12, 16, 20)
 RESIDUAL = {"learning_rate": 2e-3, "falls": True, "augment": "flip and shift", "points": 1}
 RECIPES = {
-    "cifar10": Recipe("CIFAR-10", cifar10, 20, checkpoints=STATES, dtype="float32"),
+    "cifar10": Recipe("CIFAR-10", cifar10, 20, dtype="float32"),
     "cifar10-rows": Recipe("CIFAR-10, read row by row", cifar10, 10),
     "cifar10-a": Recipe("five classes of CIFAR-10", cifar10_a, 12),
     "resnet": Recipe("CIFAR-10", cifar10, 15, **RESIDUAL),
@@ -176,7 +173,6 @@ def model_card(name, seed, recipe, split, history, best, model):
         "per_class_accuracy": score.per_class_accuracy.tolist(),
         "confusion": score.confusion.tolist(),
         "best_epoch": best,
-        "checkpoints": [] if seed else list(recipe.checkpoints),
         "history": history,
         "seconds": round(sum(point["seconds"] for point in history), 1),
         "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__},
@@ -194,13 +190,6 @@ def make(name, seed, recipe, state, assets):
     best = max(history, key=lambda point: point["validation_accuracy"][-1])["epoch"]
     model, file = models.PRETRAINED[name](), assets / trainings.file_of(trainings.name_of(name, seed))
     assets.mkdir(exist_ok=True)
-    epochs = {
-        f"epoch{epoch:02d}/{key}": array
-        for epoch in (() if seed else recipe.checkpoints)
-        for key, array in weights_after(model, state, epoch, "float16").items()
-    }
-    if epochs:
-        models.save_arrays(file.with_name(f"{file.stem}_epochs.npz"), epochs)
     models.save_arrays(file, weights_after(model, state, best, "float16" if seed else recipe.dtype))
     card = model_card(name, seed, recipe, split, history, best, models.load_weights(model, file))
     files.write(file.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
