@@ -69,7 +69,6 @@ links: $(INSTALLED)  ## check the links to other hosts (needs a network)
 lint: $(INSTALLED)  ## check form, types and layers of the code, and the programs of the pages
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m ruff format --check --config pyproject.toml chapters/04_1_results.ipynb
 	$(PY) -m mypy
 	$(LAYERS)
 	for asked in $(FRONT_CHECKS); do $(DENO) $$asked $(FRONT)/*.js || exit 1; done

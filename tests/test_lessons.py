@@ -2,7 +2,6 @@
 
 import lessons
 import nbformat
-import notebooks
 import pytest
 
 
@@ -12,13 +11,6 @@ def page(*cells):
         for source, tag in cells
     ]
     return nbformat.v4.new_notebook(cells=made)
-
-
-@pytest.mark.parametrize("stem", sorted(lessons.TO_DO))
-def test_a_page_that_reads_alone_is_held_to_it(stem):
-    """The others are: tests/test_notebooks.py."""
-    (path,) = [path for path in notebooks.chapters() if path.stem == stem]
-    assert lessons.violations(notebooks.read(path)), f"{stem} is a lesson now: take it out of lessons.TO_DO"
 
 
 @pytest.mark.parametrize(

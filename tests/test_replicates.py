@@ -176,8 +176,8 @@ def test_the_plan_is_not_among_what_is_done_unasked():
         replicates.main(NOTHING)
 
 
-def test_what_is_done_of_the_plan_is_what_its_grids_name(root):
-    done, named = records.load(root / "tl_experiments" / "assets" / "plan"), {}
+def test_what_is_done_of_the_plan_is_what_its_grids_name(shipped):
+    done, named = shipped[shipped.experiment.isin([replicates.TRIALS, *claims.REPORTED])], {}
     for make in experiments.planned().values():
         with contextlib.suppress(experiments.ExperimentError):  # waits for a choice: then none of its rows is there
             named |= {run.key: run for run in experiments.expand(make(done))}
@@ -445,6 +445,8 @@ def test_gains_are_paired_over_trainings(advised):
     rows = advised[(advised.experiment == "replicated") & (advised.arm == arms.HEAD.name)]
     rows = rows[(rows.target == "mnist") & (rows.labels_per_class == 5) & rows.source.str.startswith("cifar10")]
     assert by_training == pytest.approx(rows.groupby("source").test_accuracy.mean().tolist())
+    with pytest.raises(experiments.ExperimentError, match="no runs of 'L2-SP', far, cnn"):
+        advice.accuracies(advised, "far", [arms.L2_SP.name])
 
 
 def test_validation_names_the_leader_and_the_margin_sorts_the_others(advised):

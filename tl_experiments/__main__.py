@@ -3,8 +3,7 @@
 GRID is one or more of:
 {grids}
 
-or of the second plan, some 10 hours of one process, half of that with --jobs 2. Until all of it is done its runs are
-gathered apart from the records that ship, with --output tl_experiments/assets/plan:
+or of the second plan, in this order, since each chooses for those after it (some six hours of one process for all):
 {planned}
 
 Without GRID: all of the first list, in this order. What is recorded is not done again; stop it any time (Ctrl-C) and

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tl_experiments import replicates, verdicts
+from tl_experiments.names import ExperimentError
 from tl_experiments.replicates import Choices
 from tl_helpers.measures import Interval
 
@@ -31,11 +32,18 @@ def accuracies(
     -------
     dict of str to dict of int to list of float
         As `plots.curves` takes it; shares of right answers.
+
+    Raises
+    ------
+    ExperimentError
+        If there are no runs of an arm.
     """
     rows = table[(table.experiment == "replicated") & (table.target == replicates.TARGETS[pair])]
     rows = rows[rows.source.map(replicates.network_of) == network]
     training = rows.seed.map(lambda draw: replicates.training_of(network, draw))
     means = rows.assign(training=training).groupby(["arm", "labels_per_class", "training"]).test_accuracy.mean()
+    if missing := [name for name in names if name not in means.index.unique("arm")]:
+        raise ExperimentError(f"There are no runs of {missing[0]!r}, {pair}, {network}. Do this grid first.")
     return {
         name: {labels: means[name, labels].tolist() for labels in sorted({n for n, _ in means[name].index})}
         for name in names

@@ -8,8 +8,6 @@ from nbformat import NotebookNode
 
 FOLDED = {"hide-input", "hide-cell", "remove-cell", "remove-input"}  # tags that fold the code of a cell
 WIDEST, LONGEST = 88, 12  # columns; lines, blank ones and comments not counted
-# Pages that are still to become lessons.
-TO_DO = {"04_1_results"}
 
 
 def python_of(source: str) -> str:
