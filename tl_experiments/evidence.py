@@ -2,7 +2,7 @@
 
 Each grid takes the records so far: what was chosen on development seeds stands there. Seeds that report are others.
 The second plan, `replicates`, asks what of it holds over other trainings of the sources.
-Taught in: chapter 3 (Methods) and chapter 4.2 (The explorer).
+Taught in: chapter 3 (The three methods) and chapter 4.2 (The explorer).
 """
 
 import itertools
