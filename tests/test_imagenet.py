@@ -84,11 +84,9 @@ def test_a_size_that_cannot_be_is_a_sentence_with_a_way_out(size):
         models.pretrained("imagenet", size=size)
 
 
-def test_the_small_networks_have_one_size_and_the_large_one_no_epochs():
+def test_the_small_networks_have_one_size():
     with pytest.raises(models.ModelError, match=r"'digits' takes images of 32 × 32 pixels, .*Leave size out"):
         models.pretrained("digits", size=64)
-    with pytest.raises(models.ModelError, match="leave epoch out"):
-        models.pretrained("imagenet", epoch=1)
 
 
 @pytest.mark.parametrize("damage", ["cut short", "missing"])

@@ -127,7 +127,6 @@ def test_the_card_describes_the_file_that_ships(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "source_digits.json",
         "source_digits.npz",
-        "source_digits_epochs.npz",
         "state",
     ]
 
