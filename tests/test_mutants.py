@@ -8,6 +8,7 @@ import pandas as pd
 import perturbed
 import pytest
 
+from tl_experiments import verdicts as replicated
 from tl_helpers import records
 
 EXPERIMENT, STRONG, WEAK, EQUAL = "reference", "linear head, source features", "from scratch", "LP-FT"
@@ -135,3 +136,12 @@ def test_a_lead_within_the_spread_of_the_seeds_is_none(table):
     assert table.equals(perturbed.swapped(EXPERIMENT, STRONG, WEAK).of_table(
         perturbed.swapped(EXPERIMENT, STRONG, WEAK).of_table(table)
     ))  # fmt: skip
+
+
+def test_a_lead_within_the_spread_of_the_trainings_is_none(shipped):
+    """Two draws of a training go up or down together: their mean would hide what draw by draw goes up and down."""
+    tuned, head = "fine-tuned from the source", "linear head, source features"
+    for sign in (1, -1):
+        rows = perturbed.blurred("replicated", tuned, head, sign).of_table(shipped)
+        found = replicated.difference(rows, tuned, head, "near", 20).interval()
+        assert found.low < 0 < found.high

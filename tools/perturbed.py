@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tl_experiments import claims, replicates
+
 ACCURACIES = ["validation_accuracy", "test_accuracy"]
 SCORES = [*ACCURACIES, "history", "measures", "seconds"]
 SAME = ["target", "labels_per_class", "seed", "label_noise", "trial"]  # what two rows to be compared have in common
@@ -130,16 +132,25 @@ def blurred(experiment: str, a: str, b: str, sign: int) -> Perturbation:
     def of_table(table: pd.DataFrame) -> pd.DataFrame:
         pairs = _of_arm(table, experiment, a, b)
         rows = _with_trials(table.loc[pairs.index])
-        by = rows.groupby(["source", *[name for name in SAME if name != "seed"]]).seed.transform(_leads, sign=sign)
+        rows = rows.assign(kind=rows.source.str.partition("#")[0], unit=_units(rows, experiment))
+        by = rows.groupby(["kind", *[name for name in SAME if name != "seed"]]).unit.transform(_leads, sign=sign)
         return _moved(_handed(table, table, pairs), by.astype(float))
 
     side = "little ahead of" if sign > 0 else "little behind"
     return Perturbation(f"{experiment}: {a} is {side} {b}, not told apart", of_table)
 
 
-def _leads(seeds: Sequence[Any], sign: int) -> np.ndarray:
-    """Return one lead a seed: up and down by turns, with a small mean."""
-    turns = np.where(np.arange(len(seeds)) % 2, -1.0, 1.0)
+def _units(rows: pd.DataFrame, experiment: str) -> list[int]:
+    """Return what an interval counts as one: a training of the source where draws belong to trainings, else a seed."""
+    if experiment not in claims.REPORTED:
+        return rows.seed.tolist()
+    networks = rows.source.map(replicates.network_of)
+    return [replicates.training_of(network, draw) for network, draw in zip(networks, rows.seed, strict=True)]
+
+
+def _leads(units: pd.Series, sign: int) -> np.ndarray:
+    """Return one lead a unit: up and down by turns, with a small mean."""
+    turns = np.where(units.rank(method="dense") % 2, 1.0, -1.0)
     return SPREAD * (turns - turns.mean()) + sign * LEAD
 
 
