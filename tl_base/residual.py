@@ -2,7 +2,7 @@
 
 He et al. (2016), Deep residual learning: a convolution, then three blocks of two convolutions each, with a shortcut
 around them; each block halves the side and widens the channels. Pictures of 32×32 pixels go in.
-Taught in: chapter 4.1 (Results).
+Taught in: What the papers claim, and what shows here.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def source_resnet(seed: int = 0, classes: int = 10) -> keras.Model:
     References
     ----------
     He et al. (2016), Deep residual learning for image recognition, section 4.2 (CIFAR-10; the shortcuts that change
-    shape are projections, option B). Taught in: chapter 4.1 (Results).
+    shape are projections, option B). Taught in: What the papers claim, and what shows here.
     """
     layers = keras.layers
     image = keras.Input(IMAGE_SHAPE, name="image")

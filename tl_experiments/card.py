@@ -1,6 +1,6 @@
 """What stands behind the records: how many runs, on which data, machines and versions, and whether they repeat.
 
-Taught in: chapter 4.1 (Results).
+Taught in: What the papers claim, and what shows here.
 """
 
 import json
@@ -48,7 +48,7 @@ def card(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
 
     Notes
     -----
-    Taught in: chapter 4.1 (Results).
+    Taught in: What the papers claim, and what shows here.
     """
     table = records.load(path)
     parts = {
@@ -107,7 +107,9 @@ def repeat(table: pd.DataFrame, count: int, *, seed: int = 0, **where: Unpack[Wh
 
     Notes
     -----
-    A difference above `TOLERANCE` says that the records do not come from this code. Taught in: chapter 4.1 (Results).
+    A difference above `TOLERANCE` says that the records do not come from this code.
+
+    Taught in: What the papers claim, and what shows here.
     """
     sound = table[table.error == ""]
     if sound.empty:

@@ -2,7 +2,7 @@
 
 The file was committed before the first reported run, and the records carry its digest. Whatever had been seen before,
 by which an expectation is not blind, stands in the field ``seen``.
-Taught in: chapter 4.1 (Results).
+Taught in: What the papers claim, and what shows here.
 """
 
 import itertools
@@ -126,7 +126,7 @@ def load(path: Path = FILE) -> tuple[Claim, ...]:
 
     Notes
     -----
-    Taught in: chapter 4.1 (Results).
+    Taught in: What the papers claim, and what shows here.
     """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))["hypothesis"]

@@ -135,8 +135,8 @@ def rank_estimate(groups: Iterable[tuple[ArrayLike, ArrayLike]], kinds: Sequence
 
     References
     ----------
-    Kendall (1938), A new measure of rank correlation; Arvesen (1969), Jackknifing U-statistics. Taught in: chapter 4.1
-    (Results).
+    Kendall (1938), A new measure of rank correlation; Arvesen (1969), Jackknifing U-statistics. Taught in: What
+    the papers claim, and what shows here.
     """
     points = np.array([[np.asarray(side, float) for side in pair] for pair in groups])
     names = np.array(kinds)
@@ -175,7 +175,8 @@ def holm(p_values: Sequence[float], level: float = LEVEL) -> list[tuple[bool, fl
 
     References
     ----------
-    Holm (1979), A simple sequentially rejective multiple test procedure. Taught in: chapter 4.1 (Results).
+    Holm (1979), A simple sequentially rejective multiple test procedure. Taught in:
+    What the papers claim, and what shows here.
     """
     found: list[tuple[bool, float]] = [(False, 0.0)] * len(p_values)
     going = True
@@ -229,7 +230,7 @@ def image_error(pairs: Iterable[tuple[Mapping[str, float] | Sequence[float], int
 
     Notes
     -----
-    Taught in: chapter 4.1 (Results).
+    Taught in: What the papers claim, and what shows here.
     """
     blocks = [(list(shares.values() if isinstance(shares, Mapping) else shares), images) for shares, images in pairs]
     variance = sum(share * (1 - share) / images for shares, images in blocks for share in shares) / len(blocks) ** 2

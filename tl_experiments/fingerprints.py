@@ -41,7 +41,7 @@ def sha256_of(dataset: data.Dataset) -> str:
 
     Notes
     -----
-    Taught in: chapter 4.1 (Results).
+    Taught in: What the papers claim, and what shows here.
     """
     digest = hashlib.sha256(np.ascontiguousarray(dataset.images).data)
     digest.update(np.ascontiguousarray(dataset.labels).data)

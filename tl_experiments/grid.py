@@ -47,10 +47,9 @@ AXES = (
 AUGMENTED = ("flip", "shift", "flip and shift", "photographs")  # as `tl_base.augmentation` names them
 SCHEDULES = ("cosine", "constant")  # as `tl_base.steps` names them
 # Besides accuracy: LogME of the features and LEEP of the source's outputs, both on the training images; accuracy on
-# shifted test sets; linear CKA of each layer before and after training, in the biased form of 2019, which the first
-# edition recorded, or debiased, which new grids ask for; answers to a hundred test images; the share of the wrong
-# training labels that the network gives, which then stands in the place of the validation accuracy; debiased CKA of
-# each layer with a sibling, trained alike with another seed on the same labels.
+# shifted test sets; answers to a hundred test images; debiased linear CKA of each layer before and after training; the
+# share of the wrong training labels that the network gives, which then stands in the place of the validation accuracy;
+# debiased CKA of each layer with a sibling, trained alike with another seed on the same labels.
 MEASURES = ("logme", "leep", "shifts", "answers", "debiased cka", "memorised", "siblings")
 
 

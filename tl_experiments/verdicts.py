@@ -1,6 +1,6 @@
 """What the records say of the hypotheses: one contrast each, Holm over all, the same words for both sides.
 
-Taught in: chapter 4.1 (Results).
+Taught in: chapter 4.1 (Results) and What the papers claim, and what shows here.
 """
 
 import itertools
@@ -71,7 +71,7 @@ def judged(table: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Dat
 
     Notes
     -----
-    Taught in: chapter 4.1 (Results).
+    Taught in: What the papers claim, and what shows here.
     """
     claims = load() if claims is None else claims
     there = set(zip(table.experiment, table.source.map(replicates.network_of), strict=True))

@@ -130,7 +130,7 @@ def rows_of(table: pd.DataFrame, pair: Sequence[str], experiment: str = "referen
 
     Notes
     -----
-    Taught in: chapter 4.1 (Results).
+    Taught in: chapter 3 (The three methods).
     """
     runs, pair = of_experiment(table, experiment), tuple(pair)
     pairs = list(dict.fromkeys(zip(runs.source, runs.target, strict=True)))
@@ -174,7 +174,7 @@ def gains(
 
     Notes
     -----
-    Taught in: chapter 4.1 (Results).
+    Taught in: chapter 5 (Outlook and challenges).
     """
     values = rows_of(table, pair, experiment).pivot_table(
         "test_accuracy", "seed", ["arm", "labels_per_class"], sort=False
